@@ -1,0 +1,1 @@
+//! The API kinds as Rust types with schemas, defaults and rules.

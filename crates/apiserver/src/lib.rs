@@ -1,0 +1,1 @@
+//! A Kubernetes-style API server: store, REST, watch, patch, tables, OpenAPI.

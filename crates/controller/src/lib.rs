@@ -1,0 +1,1 @@
+//! The Kubernetes controller: watches, the translate loop, statuses, provisioning.

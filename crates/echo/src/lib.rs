@@ -1,0 +1,1 @@
+//! Echo backends that stand in for well-known images.

@@ -1,0 +1,1 @@
+//! The connection ledger: cells, limits, slots.

@@ -1,0 +1,46 @@
+//! Gateways and their listeners.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{GatewayName, HostPattern, ListenerName};
+
+/// A gateway: what its listeners share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name.
+    pub name: GatewayName,
+    /// Whether requests are written to the access log.
+    pub access_log: bool,
+}
+
+/// One listener: a port, a protocol and the hosts it answers for. Several may share a port; the request's host decides between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its name, and with it the gateway that it belongs to.
+    pub name: ListenerName,
+    /// The port that clients know.
+    pub port: u16,
+    /// The port that a proxy in a pod listens on (80 becomes 10080, so that no privilege is needed); also what statistics are named after.
+    pub container_port: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The hosts it answers for.
+    pub hostname: HostPattern,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP in the clear.
+    Http,
+}
+
+impl Listener {
+    /// What Envoy's statistics call it: `http-10080`.
+    pub fn stat_prefix(&self) -> String {
+        match self.protocol {
+            Protocol::Http => format!("http-{}", self.container_port),
+        }
+    }
+}

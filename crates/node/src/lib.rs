@@ -1,0 +1,1 @@
+//! The embedded node: workloads, addresses, services, endpoints.

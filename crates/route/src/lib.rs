@@ -1,0 +1,1 @@
+//! Route matching: host, path, method, headers, query; precedence.

@@ -1,0 +1,1 @@
+//! Resources to Model and statuses, as a pure function.
