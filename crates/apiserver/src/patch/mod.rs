@@ -1,0 +1,7 @@
+//! Patches: JSON merge patch (RFC 7386) and Kubernetes' strategic merge patch.
+
+mod merge;
+mod strategic;
+
+pub use merge::json_merge;
+pub use strategic::strategic;
