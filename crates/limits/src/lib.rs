@@ -183,3 +183,10 @@ impl fmt::Debug for Slot {
         write!(f, "Slot({})", self.book.lock().key(self.cell))
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod simulation;
+#[cfg(all(test, not(loom)))]
+mod tests;
