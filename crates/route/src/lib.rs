@@ -72,3 +72,6 @@ pub struct Matched<'t> {
     /// Which rule of the table it is, counted from 0 in the order of [`Table::rules`].
     pub id: u32,
 }
+
+#[cfg(test)]
+mod tests;

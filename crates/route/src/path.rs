@@ -203,3 +203,6 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
     let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or_default();
     out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,11 @@ impl Table {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = (&str, &Arc<regex::bytes::Regex>)> {
+        self.regexes.iter().map(|(text, regex)| (&**text, regex))
+    }
+
     fn build<'a>(
         before: Option<&Compiled>,
         listeners: impl IntoIterator<Item = &'a Listener>,

@@ -1,0 +1,4 @@
+mod conformance;
+mod fixture;
+mod precedence;
+mod scale;
