@@ -1,0 +1,256 @@
+//! The loop: changes in; Model, statuses, objects and Events out. It owns all state, so nothing is locked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use weir_model::{Answer, ListenerState, Model, Report};
+use weir_translate::{Observed, Output, Settings, Translator};
+
+use crate::config::{CONFIG_MAP, Config};
+use crate::debounce::Debounce;
+use crate::health::Ready;
+use crate::kinds::{Key, Kind};
+use crate::limits::Limits;
+use crate::line::Line;
+use crate::link::Verdict;
+use crate::provision::Template;
+use crate::watch::Change;
+use crate::work::{Done, Work};
+use crate::world::{Effect, World};
+
+/// The controller's state.
+pub(crate) struct Controller {
+    config: Config,
+    settings: Settings,
+    /// The ConfigMap's data as last seen, so that only changes of it are told.
+    config_data: Option<Value>,
+    world: World,
+    changes: mpsc::Receiver<Change>,
+    translator: Translator,
+    observed: Observed,
+    model: Option<Arc<Model>>,
+    debounce: Debounce,
+    /// Something changed that need not wait for a burst to end.
+    stale: bool,
+    line: Line,
+    limits: Limits,
+    work: Work,
+    ready: Ready,
+    /// When to say what is still missing, while something is.
+    remind_at: Instant,
+}
+
+/// Caches that have not filled by then are worth a word.
+const SLOW_START: Duration = Duration::from_secs(10);
+
+impl Controller {
+    /// A controller that has seen nothing yet. `config_map` is what `settings` came from.
+    pub(crate) fn new(
+        client: kube::Client,
+        config: Config,
+        settings: Settings,
+        config_map: Option<&Value>,
+        line: Line,
+        changes: mpsc::Receiver<Change>,
+        ready: Ready,
+    ) -> Self {
+        Self {
+            world: World::new(&config.namespace),
+            work: Work::new(client, &config.namespace),
+            observed: Observed { loopback_backends: config.embedded, ..Observed::default() },
+            config_data: config_map.and_then(|it| it.get("data")).cloned(),
+            config,
+            settings,
+            changes,
+            translator: Translator::new(),
+            model: None,
+            debounce: Debounce::default(),
+            stale: false,
+            line,
+            limits: Limits::default(),
+            ready,
+            remind_at: Instant::now() + SLOW_START,
+        }
+    }
+
+    /// Runs until told to stop.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let wake = self.wake(Instant::now());
+            let sleep = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                change = self.changes.recv() => match change {
+                    Some(change) => self.change(change),
+                    None => anyhow::bail!("all watches have ended"),
+                },
+                answer = self.line.recv() => match answer {
+                    Some(answer) => self.answer(answer),
+                    None => self.line.broke(Instant::now()),
+                },
+                done = self.work.next() => self.done(done?),
+                () = sleep => {}
+            }
+            self.act(Instant::now());
+        }
+    }
+
+    fn wake(&self, now: Instant) -> Option<Instant> {
+        let translate = if self.world.is_full() { self.debounce.due() } else { Some(self.remind_at) };
+        let line = self.model.as_ref().and_then(|_| self.line.wake());
+        let work = self.work.wake(now, &self.world, &self.limits.events).map(|at| self.line.hold().map_or(at, |hold| at.max(hold)));
+        [translate, line, work, self.limits.wake()].into_iter().flatten().min()
+    }
+
+    /// Does everything that is due.
+    fn act(&mut self, now: Instant) {
+        if self.world.is_full() {
+            let quiet = self.debounce.take(now);
+            if quiet || std::mem::take(&mut self.stale) {
+                self.translate();
+            }
+        } else if self.remind_at <= now {
+            self.remind_at = now + 6 * SLOW_START;
+            tracing::warn!(kinds = ?self.world.missing(), "still waiting for these kinds to be listed; may the controller list and watch them?");
+        }
+        if let Some(model) = &self.model {
+            self.line.publish(model, now);
+        }
+        self.limits.tell(now);
+        self.limits.restate(now);
+        // An answer may change what statuses say; one write is better than two.
+        if self.line.hold().is_none_or(|until| until <= now) {
+            self.work.start(now, &mut self.world, &mut self.limits.events);
+        }
+    }
+
+    fn translate(&mut self) {
+        self.observed.addresses = self.world.fleet.addresses(self.config.embedded);
+        self.observed.proxies = self.world.fleet.proxies();
+        let Output { model, statuses, proxies, .. } = self.translator.translate(&self.world.resources, &self.settings, &self.observed);
+        let wanted = statuses.into_iter().filter_map(|(object, update)| {
+            let kind = Kind::find(object.group, object.kind)?;
+            Some((Key { kind, namespace: object.namespace, name: object.name }, update))
+        });
+        self.world.board.want(&self.settings.controller_name, wanted.collect());
+        if self.world.may_provision() {
+            let template = Template {
+                namespace: self.config.namespace.clone(),
+                image: self.config.proxy_image.clone(),
+                embedded: self.config.embedded,
+            };
+            self.world.fleet.want(&proxies, &template);
+        }
+        if self.model.as_ref().is_none_or(|it| **it != model) {
+            self.model = Some(Arc::new(model));
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        let was_full = self.world.is_full();
+        let Effect { translate, config } = self.world.apply(change);
+        if translate {
+            self.debounce.note(Instant::now());
+        }
+        if let Some(config_map) = config {
+            self.configure(config_map.as_ref());
+        }
+        if !was_full && self.world.is_full() {
+            tracing::info!("caches are full");
+            self.stale = true;
+        }
+    }
+
+    /// The ConfigMap changed, or was seen again.
+    fn configure(&mut self, config_map: Option<&Value>) {
+        let data = config_map.and_then(|it| it.get("data")).cloned();
+        if data == self.config_data {
+            return;
+        }
+        self.config_data = data;
+        let namespace = &self.config.namespace;
+        let Some(config_map) = config_map else {
+            tracing::warn!("ConfigMap {namespace}/{CONFIG_MAP} is gone; what it said last stays in force");
+            return;
+        };
+        match self.config.settings(config_map) {
+            Ok(settings) => {
+                tracing::info!(
+                    controller_name = %settings.controller_name,
+                    enable_backend = settings.enable_backend,
+                    "configuration changed; it is in force"
+                );
+                self.stale |= settings != self.settings;
+                self.settings = settings;
+            }
+            Err(error) => {
+                tracing::error!(%error, "ConfigMap {namespace}/{CONFIG_MAP} is invalid; the last good configuration stays in force");
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let now = Instant::now();
+        match answer {
+            Answer::Acknowledgement(acknowledgement) => match self.line.acknowledge(&acknowledgement, now) {
+                Verdict::Stale => {}
+                Verdict::Applied => self.applied(now),
+                Verdict::Refused(reason) => tracing::warn!(%reason, "the data plane refused the configuration; sending all of it again"),
+            },
+            Answer::Report(report) => self.report(report),
+            Answer::Refused(refused) => self.limits.refused(&refused, &self.world.board, Timestamp::now()),
+            Answer::Cleared { limit, current, max } => self.limits.cleared(&limit, current, max, &self.world.board, Timestamp::now()),
+        }
+    }
+
+    fn applied(&mut self, now: Instant) {
+        let Some((version, model)) = self.line.applied() else { return };
+        tracing::debug!(version, "in force");
+        if *version == 1 {
+            tracing::info!(
+                gateways = model.gateways.len(),
+                routes = model.routes.len(),
+                backends = model.backends.len(),
+                "the data plane has taken the configuration"
+            );
+        }
+        self.observed.applied = model.clone();
+        self.limits.in_force(model.clone(), now);
+        self.stale = true;
+        self.ready.set(true);
+    }
+
+    fn report(&mut self, report: Arc<Report>) {
+        let states: BTreeMap<_, _> = report.listeners.iter().map(|(name, it)| (name.clone(), it.state.clone())).collect();
+        if states != self.observed.listeners {
+            for (name, state) in &states {
+                if let ListenerState::Failed(reason) = state
+                    && self.observed.listeners.get(name) != Some(state)
+                {
+                    tracing::warn!(listener = %name, %reason, "a listener cannot be served");
+                }
+            }
+            self.observed.listeners = states;
+            self.debounce.note(Instant::now());
+        }
+        self.limits.report(report);
+    }
+
+    fn done(&mut self, done: Done) {
+        let changed = self.work.done(done, Instant::now(), &mut self.world, &mut self.limits.events);
+        if changed {
+            self.debounce.note(Instant::now());
+        }
+    }
+}

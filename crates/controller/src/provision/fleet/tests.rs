@@ -1,0 +1,159 @@
+use serde_json::json;
+
+use super::super::spec::tests::{proxy, template};
+use super::*;
+
+fn stored(mut object: Value) -> Value {
+    object["metadata"]["uid"] = json!("u");
+    object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("1");
+    object["spec"]["clusterIP"] = json!("10.0.0.1");
+    object
+}
+
+/// Carries out what is due; returns it.
+fn settle(fleet: &mut Fleet, now: Instant) -> Vec<(Item, Op)> {
+    let ops = fleet.due(now);
+    for (item, op) in &ops {
+        let outcome = match op {
+            Op::Create(object) => Outcome::Stored(stored(object.clone())),
+            Op::Patch(patch) => {
+                let mut object = fleet.found[item].clone();
+                apply(&mut object, patch);
+                Outcome::Stored(object)
+            }
+            Op::Delete(_) => Outcome::Gone,
+        };
+        fleet.done(item, outcome, now);
+    }
+    ops
+}
+
+fn apply(target: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().expect("an object").shift_remove(key);
+        } else {
+            apply(&mut target[key], value);
+        }
+    }
+}
+
+#[test]
+fn objects_are_made_once_and_deleted_with_their_gateway() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    fleet.want(&[proxy("eg")], &template());
+    let made = settle(&mut fleet, now);
+    assert!(matches!(made.as_slice(), [(_, Op::Create(_)), (_, Op::Create(_))]), "{made:?}");
+    assert!(settle(&mut fleet, now + SETTLE).is_empty(), "nothing differs");
+    assert!(fleet.wake(now).is_none());
+    fleet.want(&[], &template());
+    let gone = settle(&mut fleet, now + SETTLE);
+    assert!(gone.iter().all(|(_, op)| *op == Op::Delete("u".into())) && gone.len() == 2, "{gone:?}");
+    assert!(settle(&mut fleet, now + 2 * SETTLE).is_empty());
+    assert!(fleet.paces.is_empty());
+}
+
+#[test]
+fn only_what_differs_is_patched() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    let mut eg = proxy("eg");
+    eg.service_annotations.insert("a".into(), "b".into());
+    eg.addresses = vec!["127.0.0.9".into()];
+    fleet.want(&[eg.clone()], &template());
+    settle(&mut fleet, now);
+    eg.service_annotations.clear();
+    eg.addresses.clear();
+    fleet.want(&[eg], &template());
+    let ops = settle(&mut fleet, now + SETTLE);
+    let [(item, Op::Patch(patch))] = ops.as_slice() else { panic!("{ops:?}") };
+    assert_eq!(item.kind, ItemKind::Service);
+    assert_eq!(*patch, json!({ "metadata": { "annotations": { "a": null } }, "spec": { "externalIPs": null } }));
+    assert!(settle(&mut fleet, now + 2 * SETTLE).is_empty());
+}
+
+#[test]
+fn somebody_elses_change_of_ours_is_put_right_and_the_rest_left() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    fleet.want(&[proxy("eg")], &template());
+    settle(&mut fleet, now);
+    let item = Item { kind: ItemKind::Deployment, name: "envoy-ns-eg".into() };
+    let mut changed = fleet.found[&item].clone();
+    changed["spec"]["replicas"] = json!(3);
+    changed["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
+    fleet.observe(item.clone(), changed);
+    assert_eq!(fleet.due(now + SETTLE), [(item, Op::Patch(json!({ "spec": { "replicas": 1 } })))]);
+}
+
+#[test]
+fn without_ports_what_is_there_stays_and_nothing_is_made() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    let mut eg = proxy("eg");
+    eg.ports.clear();
+    fleet.want(&[eg.clone()], &template());
+    assert!(fleet.due(now).is_empty());
+    fleet.want(&[proxy("eg")], &template());
+    settle(&mut fleet, now);
+    fleet.want(&[eg], &template());
+    assert!(fleet.due(now + SETTLE).is_empty());
+}
+
+#[test]
+fn a_foreign_object_is_never_touched() {
+    let mut now = Instant::now();
+    let mut fleet = Fleet::default();
+    fleet.want(&[proxy("eg")], &template());
+    for _ in 0..3 {
+        for (item, op) in fleet.due(now) {
+            assert!(matches!(op, Op::Create(_)));
+            fleet.done(&item, Outcome::Foreign, now);
+        }
+        now = fleet.wake(now).expect("tried again later");
+    }
+}
+
+#[test]
+fn what_is_being_deleted_is_waited_for() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    fleet.want(&[proxy("eg")], &template());
+    settle(&mut fleet, now);
+    let item = Item { kind: ItemKind::Service, name: "envoy-ns-eg".into() };
+    let mut leaving = fleet.found[&item].clone();
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    fleet.observe(item.clone(), leaving);
+    assert!(fleet.due(now + SETTLE).is_empty());
+    fleet.forget(&item);
+    assert!(matches!(fleet.due(now + SETTLE).as_slice(), [(_, Op::Create(_))]));
+}
+
+#[test]
+fn addresses_and_proxies_are_read_from_the_objects() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    let mut eg = proxy("eg");
+    eg.addresses = vec!["127.0.0.9".into()];
+    fleet.want(&[eg], &template());
+    settle(&mut fleet, now);
+    let gateway = GatewayName::new("ns", "eg");
+    assert!(fleet.addresses(true).is_empty());
+    assert_eq!(fleet.addresses(false)[&gateway], ["127.0.0.9"]);
+    for (item, object) in fleet.found.clone() {
+        let status = match item.kind {
+            ItemKind::Deployment => json!({ "replicas": 2, "availableReplicas": 1 }),
+            ItemKind::Service => json!({ "loadBalancer": { "ingress": [{ "ip": "127.1.0.1" }, { "hostname": "lb" }] } }),
+        };
+        let mut object = object;
+        object["status"] = status;
+        fleet.observe(item, object);
+    }
+    assert_eq!(fleet.addresses(true)[&gateway], ["127.1.0.1", "lb"]);
+    assert_eq!(fleet.proxies()[&gateway], ProxyState { replicas: 2, available: 1 });
+}

@@ -1,0 +1,208 @@
+//! Which statuses to write, without writing them: wanted and known statuses side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use weir_translate::StatusUpdate;
+
+use super::merge::{Ownership, has_ours, merge};
+use crate::backoff::Backoff;
+use crate::kinds::Key;
+
+/// Between two writes of one object's status: what happens in between goes into the second.
+const SPACING: Duration = Duration::from_millis(50);
+/// After a failed write.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// The longest wait between failed writes.
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// What is known of an object that has a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+    pub(crate) status: Value,
+}
+
+/// One write to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) key: Key,
+    pub(crate) known: Known,
+    pub(crate) desired: Arc<Value>,
+    pub(crate) ownership: Ownership,
+    pub(crate) controller: String,
+}
+
+/// What became of a [`Job`].
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The object has the status now (or had it already); this is what the server stores.
+    Stored(Known),
+    /// The object is gone.
+    Gone,
+    /// It failed.
+    Failed(String),
+}
+
+#[derive(Debug)]
+struct Object {
+    known: Known,
+    /// The desired status that was written last and what the server made of it, as digests. A server may change what it is given
+    /// (defaults, unknown fields); writing again would not help.
+    settled: Option<(u64, u64)>,
+    not_before: Option<Instant>,
+    backoff: Backoff,
+    busy: bool,
+}
+
+/// All objects with a status.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    controller: String,
+    objects: BTreeMap<Key, Object>,
+    wanted: BTreeMap<Key, StatusUpdate>,
+    dirty: BTreeSet<Key>,
+}
+
+impl Board {
+    /// An object was seen. One that is older than what a write of ours returned is ignored.
+    pub(crate) fn observe(&mut self, key: Key, known: Known) {
+        match self.objects.get_mut(&key) {
+            Some(object) if object.known.uid == known.uid && is_older(&known.resource_version, &object.known.resource_version) => return,
+            Some(object) if object.known.uid == known.uid => object.known = known,
+            _ => {
+                let backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+                let busy = self.objects.get(&key).is_some_and(|it| it.busy);
+                self.objects.insert(key.clone(), Object { known, settled: None, not_before: None, backoff, busy });
+            }
+        }
+        self.dirty.insert(key);
+    }
+
+    /// An object is gone.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.objects.remove(key);
+        self.dirty.remove(key);
+    }
+
+    /// What is known of an object.
+    pub(crate) fn known(&self, key: &Key) -> Option<&Known> {
+        self.objects.get(key).map(|it| &it.known)
+    }
+
+    /// These are the wanted statuses now, of a controller of this name. Objects that are not among them keep what others say of them and
+    /// lose what we say.
+    pub(crate) fn want(&mut self, controller: &str, wanted: BTreeMap<Key, StatusUpdate>) {
+        if self.controller != controller {
+            controller.clone_into(&mut self.controller);
+            self.dirty.extend(self.objects.keys().cloned());
+        }
+        let changed =
+            wanted.iter().filter(|(key, update)| !self.wanted.get(*key).is_some_and(|it| same(it, update))).map(|(key, _)| key.clone());
+        self.dirty.extend(changed);
+        self.dirty.extend(self.wanted.keys().filter(|key| !wanted.contains_key(*key)).cloned());
+        self.wanted = wanted;
+    }
+
+    /// At most `slots` writes to make now; `time` is for conditions that change. Each must be answered with [`Self::done`].
+    pub(crate) fn due(&mut self, now: Instant, time: &str, slots: usize) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for key in self.dirty.iter().cloned().collect::<Vec<_>>() {
+            if jobs.len() >= slots {
+                break;
+            }
+            let Some(object) = self.objects.get(&key) else {
+                self.dirty.remove(&key);
+                continue;
+            };
+            if object.busy || object.not_before.is_some_and(|at| at > now) {
+                continue;
+            }
+            self.dirty.remove(&key);
+            let Some(job) = self.job(&key, object, time) else { continue };
+            if let Some(object) = self.objects.get_mut(&key) {
+                object.busy = true;
+            }
+            jobs.push(job);
+        }
+        jobs
+    }
+
+    /// What became of a write.
+    pub(crate) fn done(&mut self, job: &Job, outcome: Outcome, now: Instant) {
+        let Some(object) = self.objects.get_mut(&job.key) else { return };
+        object.busy = false;
+        match outcome {
+            Outcome::Stored(known) => {
+                object.backoff.reset();
+                object.not_before = Some(now + SPACING);
+                object.settled = Some((digest(&job.desired), digest(&known.status)));
+                if object.known.uid == known.uid && !is_older(&known.resource_version, &object.known.resource_version) {
+                    object.known = known;
+                }
+            }
+            // The watch says the same in a moment, or brings a new object of that name.
+            Outcome::Gone => object.not_before = Some(now + FIRST_RETRY),
+            Outcome::Failed(_) => object.not_before = Some(now + object.backoff.next()),
+        }
+        self.dirty.insert(job.key.clone());
+    }
+
+    /// How often in a row writing this object's status has failed.
+    pub(crate) fn failures(&self, key: &Key) -> u32 {
+        self.objects.get(key).map_or(0, |it| it.backoff.failures())
+    }
+
+    /// When there may be something to write; none: not until something changes.
+    pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
+        let ready = self.dirty.iter().filter_map(|key| self.objects.get(key)).filter(|it| !it.busy);
+        ready.map(|it| it.not_before.unwrap_or(now)).min()
+    }
+
+    fn job(&self, key: &Key, object: &Object, time: &str) -> Option<Job> {
+        let (desired, ownership) = match (self.wanted.get(key), key.kind.ownership()?) {
+            (Some(update), _) => (update.status.clone(), update.merge.into()),
+            (None, ownership @ Ownership::Entries { list, .. }) if has_ours(&object.known.status, list, &self.controller) => {
+                (Arc::new(json!({ list: [] })), ownership)
+            }
+            (None, _) => return None,
+        };
+        let job = Job { key: key.clone(), known: object.known.clone(), desired, ownership, controller: self.controller.clone() };
+        let settled = object.settled == Some((digest(&job.desired), digest(&job.known.status)));
+        (!settled && job.merged(time) != job.known.status).then_some(job)
+    }
+}
+
+impl Job {
+    /// The status that the object should get.
+    pub(crate) fn merged(&self, time: &str) -> Value {
+        merge(&self.known.status, &self.desired, self.ownership, &self.controller, time)
+    }
+}
+
+/// Resource versions are numbers that grow (Kubernetes 1.35 made that official, KEP-5504; every server has done so all along). Where they are not, nothing is
+/// older.
+fn is_older(version: &str, than: &str) -> bool {
+    match (version.parse::<u128>(), than.parse::<u128>()) {
+        (Ok(version), Ok(than)) => version < than,
+        _ => false,
+    }
+}
+
+fn same(a: &StatusUpdate, b: &StatusUpdate) -> bool {
+    a.merge == b.merge && (Arc::ptr_eq(&a.status, &b.status) || a.status == b.status)
+}
+
+fn digest(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Requests to the API server under way: statuses, objects, Events. At most one for each object, and a bounded number in all.
+
+use jiff::Timestamp;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::events::{self, Recorder, seconds};
+use crate::provision::{self, Item, ItemKind, Op};
+use crate::status::{self, Job};
+use crate::world::World;
+
+/// Status writes at once.
+const STATUS_SLOTS: usize = 16;
+
+/// A request that has ended.
+pub(crate) enum Done {
+    /// A status was written, or not.
+    Status(Job, status::Outcome),
+    /// An object was made, changed or deleted, or not.
+    Object(Item, &'static str, provision::Outcome),
+    /// An Event was written, or not.
+    Event(events::Key, events::Outcome),
+}
+
+/// The requests under way.
+pub(crate) struct Work {
+    client: kube::Client,
+    namespace: String,
+    tasks: JoinSet<Done>,
+    statuses: usize,
+}
+
+impl Work {
+    /// Nothing under way. Objects are made in `namespace`.
+    pub(crate) fn new(client: kube::Client, namespace: &str) -> Self {
+        Self { client, namespace: namespace.to_owned(), tasks: JoinSet::new(), statuses: 0 }
+    }
+
+    /// The next request that has ended; pending while there is none. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Done> {
+        match self.tasks.join_next().await {
+            Some(done) => Ok(done?),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// When something may be due that no event announces.
+    pub(crate) fn wake(&self, now: Instant, world: &World, events: &Recorder) -> Option<Instant> {
+        let statuses = world.board.wake(now).filter(|_| self.statuses < STATUS_SLOTS);
+        [statuses, world.fleet.wake(now), events.wake(now)].into_iter().flatten().min()
+    }
+
+    /// Starts every request that is due.
+    pub(crate) fn start(&mut self, now: Instant, world: &mut World, events: &mut Recorder) {
+        let time = seconds(Timestamp::now());
+        for job in world.board.due(now, &time, STATUS_SLOTS.saturating_sub(self.statuses)) {
+            self.statuses += 1;
+            let client = self.client.clone();
+            self.tasks.spawn(async move {
+                let outcome = status::write(client, &job).await;
+                Done::Status(job, outcome)
+            });
+        }
+        for (item, op) in world.fleet.due(now) {
+            let (client, namespace) = (self.client.clone(), self.namespace.clone());
+            let verb = match &op {
+                Op::Create(_) => "created",
+                Op::Patch(_) => "updated",
+                Op::Delete(_) => "deleted",
+            };
+            self.tasks.spawn(async move {
+                let outcome = provision::write(client, &namespace, &item, op).await;
+                Done::Object(item, verb, outcome)
+            });
+        }
+        for (key, write) in events.due(now) {
+            let client = self.client.clone();
+            self.tasks.spawn(async move {
+                let outcome = write_event(client, &key, write).await;
+                Done::Event(key, outcome)
+            });
+        }
+    }
+
+    /// Takes in what became of a request; whether a translation may now say something else.
+    pub(crate) fn done(&mut self, done: Done, now: Instant, world: &mut World, events: &mut Recorder) -> bool {
+        match done {
+            Done::Status(job, outcome) => {
+                self.statuses = self.statuses.saturating_sub(1);
+                let error = if let status::Outcome::Failed(error) = &outcome { Some(error.clone()) } else { None };
+                world.board.done(&job, outcome, now);
+                if let Some(error) = error {
+                    // Said once; what follows is the same until it works.
+                    if world.board.failures(&job.key) == 1 {
+                        tracing::warn!(object = %job.key, %error, "cannot write a status; trying again");
+                    } else {
+                        tracing::debug!(object = %job.key, %error, "cannot write a status");
+                    }
+                }
+                false
+            }
+            Done::Object(item, verb, outcome) => {
+                let kind = match item.kind {
+                    ItemKind::Deployment => "Deployment",
+                    ItemKind::Service => "Service",
+                };
+                let name = &item.name;
+                match &outcome {
+                    provision::Outcome::Stored(_) | provision::Outcome::Gone => tracing::info!(name, "{verb} {kind}"),
+                    provision::Outcome::Foreign => {
+                        tracing::error!(name, "a {kind} of that name is not the controller's; delete or rename it");
+                    }
+                    provision::Outcome::Failed(error) => tracing::warn!(name, %error, "a {kind} could not be {verb}; trying again"),
+                }
+                world.fleet.done(&item, outcome, now);
+                true
+            }
+            Done::Event(key, outcome) => {
+                events.done(&key, outcome, now);
+                false
+            }
+        }
+    }
+}
+
+async fn write_event(client: kube::Client, key: &events::Key, write: events::Write) -> events::Outcome {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Event"), "events");
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &key.involved.namespace, &resource);
+    let result = match write {
+        events::Write::Create(event) => match serde_json::from_value(event) {
+            Ok(event) => api.create(&PostParams::default(), &event).await,
+            Err(error) => Err(kube::Error::SerdeError(error)),
+        },
+        events::Write::Update(name, change) => api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await,
+    };
+    match result {
+        Ok(_) => events::Outcome::Written,
+        Err(kube::Error::Api(status)) if status.code == 404 => events::Outcome::Gone,
+        Err(error) => {
+            tracing::debug!(%error, object = key.involved.name, "cannot write an Event");
+            events::Outcome::Failed
+        }
+    }
+}
