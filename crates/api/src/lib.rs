@@ -18,6 +18,7 @@ pub mod client_traffic_policy;
 pub mod core;
 pub mod crd;
 pub mod duration;
+pub mod envoy_gateway;
 pub mod envoy_proxy;
 pub mod gateway;
 pub mod gateway_class;

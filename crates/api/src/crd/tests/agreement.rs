@@ -98,9 +98,9 @@ fn without_defaulted(value: &mut Value, schema: &Value) {
     descend(value, schema, without_defaulted);
 }
 
-/// Takes out every field with a default that is no object, so that defaults inside objects with a default show as well.
+/// Takes out every text, number and truth value that has a default, so that defaults inside what has a default show as well.
 fn without_defaulted_leaves(value: &mut Value, schema: &Value) {
-    retain(value, schema, |property| property.get("default").is_none() || property["type"] == "object");
+    retain(value, schema, |property| property.get("default").is_none() || matches!(type_name(&property["type"]), Some("object" | "array")));
     descend(value, schema, without_defaulted_leaves);
 }
 
