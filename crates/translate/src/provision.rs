@@ -1,0 +1,64 @@
+//! What to provision for a Gateway.
+
+use std::collections::BTreeMap;
+
+use weir_api::gateway::GatewayInfrastructure;
+
+use crate::gateway::GatewayState;
+use crate::naming;
+use crate::output::{ProxyPort, ProxySpec};
+
+type Texts = BTreeMap<String, String>;
+
+/// The proxy of `gateway`.
+pub(crate) fn proxy(gateway: &GatewayState<'_>) -> ProxySpec {
+    let parameters = &gateway.parameters;
+    let selector = selector(gateway);
+    let (infrastructure_labels, infrastructure_annotations) = match gateway.infrastructure {
+        Some(GatewayInfrastructure { labels, annotations, parameters_ref: _ }) => (labels.clone(), annotations.clone()),
+        None => Default::default(),
+    };
+    // Ours come last: pods must be found by them.
+    let labels = merged([&infrastructure_labels, &selector]);
+    let scrape = [("path", "/stats/prometheus"), ("port", "19001"), ("scrape", "true")];
+    let scrape: Texts = scrape.into_iter().map(|(key, value)| (format!("prometheus.io/{key}"), value.to_owned())).collect();
+    ProxySpec {
+        gateway: gateway.name.clone(),
+        gateway_class: gateway.class.to_owned(),
+        name: naming::proxy_name(&gateway.name),
+        pod_labels: merged([&infrastructure_labels, &parameters.pod_labels, &selector]),
+        pod_annotations: merged([&scrape, &infrastructure_annotations, &parameters.pod_annotations]),
+        service_labels: merged([&infrastructure_labels, &parameters.service_labels, &selector]),
+        service_annotations: merged([&infrastructure_annotations, &parameters.service_annotations]),
+        selector,
+        labels,
+        annotations: infrastructure_annotations,
+        ports: ports(gateway),
+        addresses: gateway.addresses.addresses.clone(),
+    }
+}
+
+fn selector(gateway: &GatewayState<'_>) -> Texts {
+    let name = naming::label_value(&gateway.name.name);
+    [
+        ("app.kubernetes.io/component", "proxy"),
+        ("app.kubernetes.io/managed-by", "envoy-gateway"),
+        ("app.kubernetes.io/name", "envoy"),
+        ("gateway.envoyproxy.io/owning-gateway-name", &name),
+        ("gateway.envoyproxy.io/owning-gateway-namespace", &gateway.name.namespace),
+        ("gateway.networking.k8s.io/gateway-name", &name),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+fn ports(gateway: &GatewayState<'_>) -> Vec<ProxyPort> {
+    let ports: BTreeMap<u16, u16> = gateway.served().map(|it| (it.port, it.container_port)).collect();
+    ports.into_iter().map(|(port, container_port)| ProxyPort { port, name: format!("http-{port}"), container_port }).collect()
+}
+
+/// Later ones win.
+fn merged<const N: usize>(parts: [&Texts; N]) -> Texts {
+    parts.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
