@@ -1,1 +1,156 @@
-//! The embedded node: workloads, addresses, services, endpoints.
+//! The embedded node: one process that plays deployment, replica set and endpoint slice controller, kubelet, kube-proxy and load balancer.
+//!
+//! It knows nothing of gateways. It talks to a Kubernetes-style API with a [`kube::Client`], and runs what the binary injects ([`Workload`]) as
+//! tasks of this process, each pod on a loopback address of its own.
+//!
+//! ```text
+//!  watches ──► World ──► work queue ──► reconcile (pure: objects in, writes and notes out) ──► writes ──► API
+//!                ▲                                                                              │
+//!                └────────────────────────── answers of the writes ◄────────────────────────────┘
+//!  container tasks ──► reports ──► pod status
+//! ```
+//!
+//! Everything is event driven: a key is looked at again when an object it depends on changed, when a write failed, or when a time it asked for has come.
+
+mod address;
+mod deployment;
+mod dns;
+mod driver;
+mod events;
+mod kubelet;
+mod logs;
+mod meta;
+mod node_object;
+mod patch;
+mod plan;
+mod queue;
+mod replicaset;
+mod service;
+mod unsupported;
+mod watch;
+mod workload;
+mod world;
+mod write;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use dns::Resolver;
+pub use logs::{LogError, LogOptions, LogStore, LogStream, PodLog};
+pub use workload::{ContainerContext, ContainerPort, NodeBindPlan, Workload};
+
+/// What a [`Node`] needs to know.
+#[derive(Clone)]
+pub struct Config {
+    /// The API to serve.
+    pub client: kube::Client,
+    /// Container logs go to `logs/` below it.
+    pub data_dir: PathBuf,
+    /// Added to the ports of LoadBalancer Services where pods bind them, and nowhere else.
+    pub port_offset: u16,
+    /// Decides which /16 of 127.0.0.0/8 this node hands out addresses from, so that two instances on a machine seldom meet.
+    pub address_seed: String,
+    /// Name of the Node object.
+    pub node_name: String,
+    /// What `kubectl get nodes` shows as version, such as `v1.33.0`.
+    pub version: String,
+}
+
+impl Config {
+    /// The usual node: named `weir`, no port offset.
+    pub fn new(client: kube::Client, data_dir: impl Into<PathBuf>, address_seed: impl Into<String>) -> Config {
+        Config {
+            client,
+            data_dir: data_dir.into(),
+            port_offset: 0,
+            address_seed: address_seed.into(),
+            node_name: "weir".to_owned(),
+            version: "v1.33.0".to_owned(),
+        }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log folder cannot be used.
+    #[error("cannot keep container logs in {path}: {source}; choose another data directory or make it writable")]
+    Logs {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The API refused the Node object.
+    #[error("cannot register the node: {0}")]
+    Register(#[source] kube::Error),
+    /// The first lists did not arrive.
+    #[error("the API did not list its objects within {0:?}; is it serving apps/v1, v1 and discovery.k8s.io/v1?")]
+    Sync(Duration),
+}
+
+/// How long the first lists may take.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running node. Dropping it without [`Node::stop`] leaves its tasks to the runtime.
+pub struct Node {
+    inputs: mpsc::Sender<driver::Input>,
+    logs: LogStore,
+    resolver: Resolver,
+    watches: CancellationToken,
+    driver: JoinHandle<()>,
+}
+
+impl Node {
+    /// Registers the Node object, lists everything once, takes over the pods of a previous run, and returns when all of that has been written.
+    pub async fn start(config: Config, workloads: Vec<std::sync::Arc<dyn Workload>>) -> Result<Node, StartError> {
+        let log_dir = config.data_dir.join("logs");
+        let logs = LogStore::open_dir(&log_dir).map_err(|source| StartError::Logs { path: log_dir, source })?;
+        let resolver = Resolver::default();
+        node_object::register(&config).await.map_err(StartError::Register)?;
+        let (inputs, receiver) = mpsc::channel(1024);
+        let (settled, when_settled) = oneshot::channel();
+        let watches = CancellationToken::new();
+        watch::start(&config.client, &inputs, &watches);
+        let recorder = events::Recorder::start(config.client.clone(), config.node_name.clone());
+        unsupported::start(&config.client, &recorder, &watches);
+        let driver = driver::Driver::new(config, workloads, logs.clone(), resolver.clone(), recorder, inputs.clone());
+        let driver = tokio::spawn(driver.run(receiver, settled));
+        if tokio::time::timeout(SYNC_TIMEOUT, when_settled).await.is_err() {
+            watches.cancel();
+            driver.abort();
+            return Err(StartError::Sync(SYNC_TIMEOUT));
+        }
+        Ok(Node { inputs, logs, resolver, watches, driver })
+    }
+
+    /// The containers' logs, for the API's `pods/log`.
+    pub fn logs(&self) -> LogStore {
+        self.logs.clone()
+    }
+
+    /// Cluster DNS: `NAME.NAMESPACE.svc[.cluster.local]`, without a question on the wire. No answer means no such name, or no ready pod behind it.
+    pub fn lookup(&self, name: &str) -> Vec<std::net::IpAddr> {
+        self.resolver.lookup(name)
+    }
+
+    /// The same as [`Node::lookup`], as a handle to hand out.
+    pub fn resolver(&self) -> Resolver {
+        self.resolver.clone()
+    }
+
+    /// Stops all containers: tells each, waits up to `grace`, then drops what is left. Objects stay as they are; the next start takes them over.
+    pub async fn stop(self, grace: Duration) {
+        self.watches.cancel();
+        let (done, stopped) = oneshot::channel();
+        if self.inputs.send(driver::Input::Stop { grace, done }).await.is_ok() {
+            let _ = tokio::time::timeout(grace + Duration::from_secs(1), stopped).await;
+        }
+        self.driver.abort();
+        let _ = self.driver.await;
+    }
+}

@@ -1,0 +1,299 @@
+//! The event loop: takes in what watches, writes and containers report, and reconciles what that touches.
+
+mod pods;
+mod services;
+mod workloads;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::Config;
+use crate::address::Addresses;
+use crate::dns::Resolver;
+use crate::events::Recorder;
+use crate::kubelet::status::ContainerView;
+use crate::kubelet::{Kubelet, Shared};
+use crate::logs::LogStore;
+use crate::meta::ObjectName;
+use crate::plan::{Kind, Note, Plan};
+use crate::queue::{Key, Queue};
+use crate::watch::Change;
+use crate::workload::Workload;
+use crate::world::{HasMeta, Object, Store, Taken, World};
+use crate::write::{self, Written};
+use services::ServiceRun;
+
+/// What the loop hears.
+pub(crate) enum Input {
+    Watch(Change),
+    /// The answer to a write of ours; it may come before the watch tells.
+    Written(Object),
+    /// All writes of a key have been made, or one failed.
+    Finished {
+        key: Key,
+        failure: Option<kube::Error>,
+        notes: Vec<Note>,
+    },
+    /// A container's state changed.
+    Container {
+        pod: ObjectName,
+        uid: String,
+        index: usize,
+        view: ContainerView,
+    },
+    /// A stopped pod's containers have all ended.
+    PodEnded {
+        pod: ObjectName,
+        uid: String,
+    },
+    /// Ends everything.
+    Stop {
+        grace: Duration,
+        done: oneshot::Sender<()>,
+    },
+}
+
+const KINDS: usize = 5;
+
+pub(crate) struct Driver {
+    config: Config,
+    world: World,
+    queue: Queue,
+    kubelet: Kubelet,
+    services: HashMap<ObjectName, ServiceRun>,
+    addresses: Addresses,
+    resolver: Resolver,
+    recorder: Recorder,
+    inputs: mpsc::Sender<Input>,
+    listed: BTreeSet<Kind>,
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: Config,
+        workloads: Vec<Arc<dyn Workload>>,
+        logs: LogStore,
+        resolver: Resolver,
+        recorder: Recorder,
+        inputs: mpsc::Sender<Input>,
+    ) -> Driver {
+        let addresses = Addresses::new(&config.address_seed);
+        let kubelet = Kubelet::new(Shared {
+            client: config.client.clone(),
+            workloads,
+            logs,
+            recorder: recorder.clone(),
+            inputs: inputs.clone(),
+            host_ip: addresses.node(),
+        });
+        Driver {
+            config,
+            world: World::default(),
+            queue: Queue::default(),
+            kubelet,
+            services: HashMap::new(),
+            addresses,
+            resolver,
+            recorder,
+            inputs,
+            listed: BTreeSet::new(),
+            stopping: None,
+        }
+    }
+
+    /// Runs until stopped. `settled` hears when everything that the first lists ask for has been done.
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, settled: oneshot::Sender<()>) {
+        let mut settled = Some(settled);
+        loop {
+            if self.listed.len() == KINDS && self.stopping.is_none() {
+                while let Some(key) = self.queue.next(Instant::now()) {
+                    self.reconcile(key);
+                }
+                if self.queue.is_idle()
+                    && self.kubelet.has_reported()
+                    && let Some(settled) = settled.take()
+                {
+                    let _ = settled.send(());
+                }
+            }
+            if self.kubelet.runs.values().all(|r| r.ended)
+                && let Some(done) = self.stopping.take()
+            {
+                let _ = done.send(());
+                return;
+            }
+            let due = self.queue.due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    Some(input) => self.take(input),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(due) => {}
+            }
+            // All there is, before anything is decided: fewer writes, and no decision on half a change.
+            while let Ok(input) = inputs.try_recv() {
+                self.take(input);
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Watch(Change::Applied(object)) | Input::Written(object) => self.upsert(object),
+            Input::Watch(Change::Deleted(object)) => self.remove(&object),
+            Input::Watch(Change::Listed(kind, objects)) => self.replace(kind, objects),
+            Input::Finished { key, failure, notes } => self.finished(key, failure, notes),
+            Input::Container { pod, uid, index, view } => {
+                let run = self.kubelet.runs.get_mut(&pod).filter(|r| r.uid == uid);
+                if let Some(place) = run.and_then(|r| r.views.get_mut(index)) {
+                    *place = Some(view);
+                    self.queue.add(Key::Pod(pod));
+                }
+            }
+            Input::PodEnded { pod, uid } => {
+                if let Some(run) = self.kubelet.runs.get_mut(&pod).filter(|r| r.uid == uid) {
+                    run.ended = true;
+                    self.queue.add(Key::Pod(pod));
+                }
+            }
+            Input::Stop { grace, done } => {
+                let names: Vec<ObjectName> = self.kubelet.runs.keys().cloned().collect();
+                names.iter().for_each(|name| self.kubelet.stop(name, grace));
+                self.stopping = Some(done);
+            }
+        }
+    }
+
+    fn finished(&mut self, key: Key, failure: Option<kube::Error>, notes: Vec<Note>) {
+        notes.into_iter().for_each(|note| self.recorder.note(note));
+        match failure {
+            None => self.queue.done(key),
+            Some(error) => {
+                let delay = self.queue.failed(key.clone(), Instant::now());
+                // Conflicts and races are everyday; what goes on is worth telling.
+                if delay > Duration::from_millis(500) {
+                    tracing::warn!(?key, %error, ?delay, "a write failed; it is tried again");
+                } else {
+                    tracing::debug!(?key, %error, ?delay, "a write failed; it is tried again");
+                }
+            }
+        }
+    }
+
+    fn reconcile(&mut self, key: Key) {
+        let plan = match &key {
+            Key::Deployment(name) => self.deployment(name),
+            Key::ReplicaSet(name) => self.replica_set(name),
+            Key::Pod(name) => self.pod(name),
+            Key::Service(name) => self.service(name),
+        };
+        let Plan { writes, notes, again_after } = plan;
+        if let Some(delay) = again_after {
+            self.queue.add_after(key.clone(), delay, Instant::now());
+        }
+        if writes.is_empty() {
+            notes.into_iter().for_each(|note| self.recorder.note(note));
+            self.queue.done(key);
+            return;
+        }
+        let (client, inputs) = (self.config.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let mut failure = None;
+            for write in &writes {
+                match write::perform(&client, write).await {
+                    Ok(Written::Object(object)) => drop(inputs.send(Input::Written(object)).await),
+                    Ok(Written::Gone) => {}
+                    Err(error) => {
+                        tracing::debug!(?write, %error, "write failed");
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            // A note tells of something done.
+            let notes = if failure.is_none() { notes } else { Vec::new() };
+            let _ = inputs.send(Input::Finished { key, failure, notes }).await;
+        });
+    }
+
+    fn upsert(&mut self, object: Object) {
+        match object {
+            Object::Deployment(o) => self.upsert_deployment(*o),
+            Object::ReplicaSet(o) => self.upsert_replica_set(*o),
+            Object::Pod(o) => self.upsert_pod(*o),
+            Object::Service(o) => {
+                let name = ObjectName::of(&o.metadata);
+                if let Taken::News(_) = self.world.services.upsert(*o) {
+                    self.queue.add(Key::Service(name));
+                }
+            }
+            Object::Slice(o) => {
+                let service = services::service_of(&o);
+                if let Taken::News(_) = self.world.slices.upsert(*o) {
+                    self.queue_service(service);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, object: &Object) {
+        match object {
+            Object::Deployment(o) => self.remove_deployment(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
+            Object::ReplicaSet(o) => self.remove_replica_set(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
+            Object::Pod(o) => self.remove_pod(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
+            Object::Service(o) => {
+                let name = ObjectName::of(&o.metadata);
+                self.world.services.remove(&name, o.metadata.uid.as_deref());
+                self.queue.add(Key::Service(name));
+            }
+            Object::Slice(o) => {
+                self.world.slices.remove(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref());
+                self.queue_service(services::service_of(o));
+            }
+        }
+    }
+
+    /// Takes a whole list: what is not in it is gone.
+    fn replace(&mut self, kind: Kind, objects: Vec<Object>) {
+        macro_rules! drop_missing {
+            ($store:ident, $variant:ident) => {{
+                let listed: Vec<_> =
+                    objects.iter().filter_map(|o| if let Object::$variant(o) = o { Some((**o).clone()) } else { None }).collect();
+                for missing in self.world.$store.missing_from(&listed) {
+                    if let Some(known) = self.world.$store.get(&missing).cloned() {
+                        self.remove(&Object::$variant(Box::new((*known).clone())));
+                    }
+                }
+            }};
+        }
+        match kind {
+            Kind::Deployment => drop_missing!(deployments, Deployment),
+            Kind::ReplicaSet => drop_missing!(replica_sets, ReplicaSet),
+            Kind::Pod => drop_missing!(pods, Pod),
+            Kind::Service => drop_missing!(services, Service),
+            Kind::Slice => drop_missing!(slices, Slice),
+        }
+        objects.into_iter().for_each(|object| self.upsert(object));
+        if self.listed.insert(kind) && self.listed.len() == KINDS {
+            self.begin();
+        }
+    }
+
+    /// Everything is known for the first time: what is in use is marked, and what nobody needs any more removed.
+    fn begin(&mut self) {
+        self.mark_addresses();
+        let uids: Vec<(ObjectName, String)> =
+            self.world.pods.all().map(|(name, pod)| (name.clone(), pod.metadata.uid.clone().unwrap_or_default())).collect();
+        self.kubelet.shared.logs.sweep(uids.iter().map(|(name, uid)| (name, uid.as_str())));
+    }
+}
+
+/// Objects of a store that a uid's owner manages.
+fn owned<'a, K: HasMeta>(store: &'a Store<K>, namespace: &'a str, uid: Option<&'a str>) -> impl Iterator<Item = &'a K> {
+    store.in_namespace(namespace).map(Arc::as_ref).filter(move |o| crate::meta::owned_by(o.meta(), uid))
+}

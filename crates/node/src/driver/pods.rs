@@ -1,0 +1,143 @@
+//! Pods: bound, started, reported, stopped, deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::Driver;
+use crate::address::{Claim, Pool};
+use crate::events;
+use crate::kubelet::grace_period;
+use crate::kubelet::status::{ContainerView, Facts, pod_status};
+use crate::meta::ObjectName;
+use crate::patch::status_diff;
+use crate::plan::{Kind, Note, Plan, Verb};
+use crate::queue::Key;
+use crate::world::Taken;
+
+/// For a pod whose object went without grace: its containers hear of it and get this long.
+const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+
+impl Driver {
+    pub(super) fn upsert_pod(&mut self, object: Pod) {
+        let name = ObjectName::of(&object.metadata);
+        let old = match self.world.pods.upsert(object) {
+            Taken::Stale => return,
+            Taken::News(old) => old,
+        };
+        self.queue.add(Key::Pod(name.clone()));
+        if let Some(pod) = self.world.pods.get(&name).cloned() {
+            self.queue_owner_of_pod(&pod);
+            self.queue_services_of_pod(&pod);
+        }
+        if let Some(old) = old {
+            self.queue_services_of_pod(&old);
+        }
+    }
+
+    pub(super) fn remove_pod(&mut self, name: &ObjectName, uid: Option<&str>) {
+        if let Some(gone) = self.world.pods.remove(name, uid) {
+            self.queue_owner_of_pod(&gone);
+            self.queue_services_of_pod(&gone);
+        }
+        self.queue.add(Key::Pod(name.clone()));
+    }
+
+    pub(super) fn pod(&mut self, name: &ObjectName) -> Plan {
+        let mut plan = Plan::default();
+        let pod = self.world.pods.get(name).cloned();
+        let uid = pod.as_ref().and_then(|p| p.metadata.uid.as_deref());
+        if self.kubelet.runs.get(name).is_some_and(|run| Some(run.uid.as_str()) != uid) {
+            // The object is gone, or another of the same name: what runs belongs to neither.
+            self.kubelet.stop(name, ORPHAN_GRACE);
+            if !self.forget_ended(name) {
+                return plan;
+            }
+        }
+        let Some(pod) = pod else { return plan };
+        match pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).filter(|n| !n.is_empty()) {
+            None if pod.metadata.deletion_timestamp.is_none() => {
+                plan.write(Kind::Pod, name.clone(), Verb::Bind(self.config.node_name.clone()));
+                return plan;
+            }
+            Some(node) if node != self.config.node_name => return plan,
+            _ => {}
+        }
+        if pod.metadata.deletion_timestamp.is_some() {
+            self.delete_pod(name, &pod, &mut plan);
+        } else if !self.kubelet.runs.contains_key(name) && !has_ended(&pod) {
+            self.start_pod(&pod, &mut plan);
+        }
+        self.write_pod_status(name, &pod, &mut plan);
+        plan
+    }
+
+    /// Lets go of a pod whose containers have ended. False while some have not.
+    fn forget_ended(&mut self, name: &ObjectName) -> bool {
+        if self.kubelet.runs.get(name).is_some_and(|run| !run.ended) {
+            return false;
+        }
+        if let Some(run) = self.kubelet.runs.remove(name) {
+            self.kubelet.shared.logs.forget(name, &run.uid);
+            self.addresses.release(run.claim.ip);
+        }
+        true
+    }
+
+    fn delete_pod(&mut self, name: &ObjectName, pod: &Pod, plan: &mut Plan) {
+        if self.kubelet.runs.get(name).is_some_and(|run| !run.ended) {
+            self.kubelet.stop(name, grace_period(pod));
+            return;
+        }
+        // Nothing runs (any more): this confirms the deletion.
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        plan.write(Kind::Pod, name.clone(), Verb::Delete { uid, grace_seconds: Some(0) });
+    }
+
+    fn start_pod(&mut self, pod: &Arc<Pod>, plan: &mut Plan) {
+        let Some(claim) = self.claim_pod_address(pod) else {
+            tracing::warn!(pod = %ObjectName::of(&pod.metadata), "no free pod address");
+            plan.again(Duration::from_secs(5));
+            return;
+        };
+        let name = ObjectName::of(&pod.metadata);
+        let is_new = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).is_none();
+        if is_new {
+            let about = events::reference("v1", "Pod", &pod.metadata);
+            let message = format!("Successfully assigned {name} to {}", self.config.node_name);
+            self.recorder.note(Note { about, component: "default-scheduler", warning: false, reason: "Scheduled", message });
+        }
+        let bind_plan = self.bind_plan(pod);
+        self.kubelet.start(pod, claim, bind_plan, Timestamp::now());
+    }
+
+    /// The address a pod had before, or a new one.
+    fn claim_pod_address(&mut self, pod: &Pod) -> Option<Claim> {
+        let before = pod.status.as_ref().and_then(|s| s.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
+        if let Some(ip) = before.filter(|ip| self.addresses.owns(Pool::Pod, *ip))
+            && let Some(claim) = Claim::take(ip)
+        {
+            self.addresses.mark(ip);
+            return Some(claim);
+        }
+        self.addresses.allocate(Pool::Pod, Claim::take).map(|(_, claim)| claim)
+    }
+
+    fn write_pod_status(&mut self, name: &ObjectName, pod: &Pod, plan: &mut Plan) {
+        let Some(run) = self.kubelet.runs.get(name).filter(|run| !run.ended) else { return };
+        // Nothing is written before every container has reported: one write instead of two, and a pod that was taken over does not flap.
+        let Some(views) = run.views.iter().cloned().collect::<Option<Vec<ContainerView>>>() else { return };
+        let host_ip = self.kubelet.shared.host_ip;
+        let facts = Facts { views: &views, ip: run.claim.ip, host_ip, started: run.started, now: Timestamp::now() };
+        if let Some(patch) = status_diff(pod.status.as_ref(), &pod_status(pod, &facts)) {
+            plan.write(Kind::Pod, name.clone(), Verb::PatchStatus(patch));
+        }
+    }
+}
+
+/// Whether a pod has completed for good, as its status says.
+fn has_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"))
+}

@@ -1,0 +1,74 @@
+//! Deployments and ReplicaSets: what touches them, and what their controllers get to see.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+
+use super::{Driver, owned};
+use crate::meta::{ObjectName, controller, random_suffix};
+use crate::plan::Plan;
+use crate::queue::Key;
+use crate::world::Taken;
+use crate::{deployment, replicaset};
+
+impl Driver {
+    pub(super) fn upsert_deployment(&mut self, object: Deployment) {
+        let name = ObjectName::of(&object.metadata);
+        if let Taken::News(_) = self.world.deployments.upsert(object) {
+            self.queue.add(Key::Deployment(name));
+        }
+    }
+
+    pub(super) fn remove_deployment(&mut self, name: &ObjectName, uid: Option<&str>) {
+        self.world.deployments.remove(name, uid);
+        self.queue.add(Key::Deployment(name.clone()));
+    }
+
+    pub(super) fn upsert_replica_set(&mut self, object: ReplicaSet) {
+        let name = ObjectName::of(&object.metadata);
+        let owner = deployment_of(&object);
+        if let Taken::News(_) = self.world.replica_sets.upsert(object) {
+            self.queue.add(Key::ReplicaSet(name));
+            self.queue_deployment(owner);
+        }
+    }
+
+    pub(super) fn remove_replica_set(&mut self, name: &ObjectName, uid: Option<&str>) {
+        if let Some(gone) = self.world.replica_sets.remove(name, uid) {
+            self.queue_deployment(deployment_of(&gone));
+        }
+    }
+
+    fn queue_deployment(&mut self, owner: Option<ObjectName>) {
+        if let Some(owner) = owner {
+            self.queue.add(Key::Deployment(owner));
+        }
+    }
+
+    /// A pod came, went or changed: its ReplicaSet counts again, and a Deployment that waits for old pods to go looks again.
+    pub(super) fn queue_owner_of_pod(&mut self, pod: &k8s_openapi::api::core::v1::Pod) {
+        let Some(owner) = controller(&pod.metadata, "ReplicaSet") else { return };
+        let set = ObjectName::new(pod.metadata.namespace.clone().unwrap_or_default(), owner.name.clone());
+        let deployment = self.world.replica_sets.get(&set).and_then(|s| deployment_of(s));
+        self.queue.add(Key::ReplicaSet(set));
+        self.queue_deployment(deployment);
+    }
+
+    pub(super) fn deployment(&mut self, name: &ObjectName) -> Plan {
+        let Some(deployment) = self.world.deployments.get(name) else { return Plan::default() };
+        let sets: Vec<&ReplicaSet> = owned(&self.world.replica_sets, &name.namespace, deployment.metadata.uid.as_deref()).collect();
+        let pods = sets.iter().flat_map(|set| owned(&self.world.pods, &name.namespace, set.metadata.uid.as_deref())).collect();
+        deployment::reconcile(&deployment::View { deployment, sets, pods, now: Timestamp::now() })
+    }
+
+    pub(super) fn replica_set(&mut self, name: &ObjectName) -> Plan {
+        let Some(set) = self.world.replica_sets.get(name) else { return Plan::default() };
+        let pods = owned(&self.world.pods, &name.namespace, set.metadata.uid.as_deref()).collect();
+        let view = replicaset::View { set, pods, node_name: &self.config.node_name, now: Timestamp::now() };
+        replicaset::reconcile(&view, random_suffix)
+    }
+}
+
+fn deployment_of(set: &ReplicaSet) -> Option<ObjectName> {
+    let owner = controller(&set.metadata, "Deployment")?;
+    Some(ObjectName::new(set.metadata.namespace.clone().unwrap_or_default(), owner.name.clone()))
+}

@@ -1,0 +1,100 @@
+//! Makes the writes of a plan, one after the other.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::plan::{Kind, Verb, Write};
+use crate::world::Object;
+
+/// What became of a write that did not fail.
+pub(crate) enum Written {
+    /// The object as it is now.
+    Object(Object),
+    /// It is gone, or was never there.
+    Gone,
+}
+
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Makes one write.
+pub(crate) async fn perform(client: &kube::Client, write: &Write) -> Result<Written, kube::Error> {
+    let request = request(write).map_err(kube::Error::HttpError)?;
+    let answer: Value = match client.request(request).await {
+        Ok(answer) => answer,
+        Err(kube::Error::Api(status)) if status.code == 404 && !matches!(write.verb, Verb::Create(_) | Verb::Bind(_)) => {
+            return Ok(Written::Gone);
+        }
+        // A precondition on the uid: the one that was meant is gone.
+        Err(kube::Error::Api(status)) if status.code == 409 && matches!(write.verb, Verb::Delete { .. }) => return Ok(Written::Gone),
+        Err(error) => return Err(error),
+    };
+    if answer.get("kind").and_then(Value::as_str) == Some("Status") {
+        return Ok(Written::Gone);
+    }
+    decode(write.kind, answer).map(Written::Object).map_err(kube::Error::SerdeError)
+}
+
+fn request(write: &Write) -> Result<http::Request<Vec<u8>>, http::Error> {
+    let collection = collection(write.kind, &write.name.namespace);
+    let manager = format!("fieldManager={}", manager(write));
+    let item = format!("{collection}/{}", write.name.name);
+    let (method, path, content, body) = match &write.verb {
+        Verb::Create(body) => ("POST", format!("{collection}?{manager}"), "application/json", body.clone()),
+        Verb::Patch(body) => ("PATCH", format!("{item}?{manager}"), MERGE_PATCH, body.clone()),
+        Verb::PatchStatus(body) => ("PATCH", format!("{item}/status?{manager}"), MERGE_PATCH, body.clone()),
+        Verb::Delete { uid, grace_seconds } => {
+            let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+            if let Some(options) = body.as_object_mut() {
+                if !uid.is_empty() {
+                    options.insert("preconditions".into(), json!({ "uid": uid }));
+                }
+                if let Some(seconds) = grace_seconds {
+                    options.insert("gracePeriodSeconds".into(), json!(seconds));
+                }
+            }
+            ("DELETE", item, "application/json", body)
+        }
+        Verb::Bind(node) => {
+            let target = json!({"apiVersion": "v1", "kind": "Node", "name": node});
+            let body = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": write.name.name}, "target": target});
+            ("POST", format!("{item}/binding?{manager}"), "application/json", body)
+        }
+    };
+    http::Request::builder().method(method).uri(path).header("content-type", content).body(body.to_string().into_bytes())
+}
+
+fn collection(kind: Kind, namespace: &str) -> String {
+    let (root, plural) = match kind {
+        Kind::Deployment => ("apis/apps/v1", "deployments"),
+        Kind::ReplicaSet => ("apis/apps/v1", "replicasets"),
+        Kind::Pod => ("api/v1", "pods"),
+        Kind::Service => ("api/v1", "services"),
+        Kind::Slice => ("apis/discovery.k8s.io/v1", "endpointslices"),
+    };
+    format!("/{root}/namespaces/{namespace}/{plural}")
+}
+
+/// Who would write this on a cluster.
+fn manager(write: &Write) -> &'static str {
+    match (write.kind, &write.verb) {
+        (Kind::Pod, Verb::Bind(_)) => "kube-scheduler",
+        (Kind::Pod, Verb::PatchStatus(_)) => "kubelet",
+        _ => "kube-controller-manager",
+    }
+}
+
+fn decode(kind: Kind, value: Value) -> Result<Object, serde_json::Error> {
+    fn boxed<K: DeserializeOwned>(value: Value) -> Result<Box<K>, serde_json::Error> {
+        serde_json::from_value(value).map(Box::new)
+    }
+    Ok(match kind {
+        Kind::Deployment => Object::Deployment(boxed::<Deployment>(value)?),
+        Kind::ReplicaSet => Object::ReplicaSet(boxed::<ReplicaSet>(value)?),
+        Kind::Pod => Object::Pod(boxed::<Pod>(value)?),
+        Kind::Service => Object::Service(boxed::<Service>(value)?),
+        Kind::Slice => Object::Slice(boxed::<EndpointSlice>(value)?),
+    })
+}
