@@ -1,0 +1,270 @@
+//! Keeping the API in step with the files: what they declare exists, as `kubectl apply` would make it, while they declare it.
+//!
+//! The manifest as it was applied stands in the annotation that `kubectl apply` uses, so the two can take turns: a field that leaves the file
+//! leaves the object, a field that others set stays, and an object whose text has not changed is left as it is.
+
+use std::collections::BTreeSet;
+
+use kube::Client;
+use serde_json::{Map, Value, json};
+
+use super::check::Checker;
+use super::declared::{Declared, Key};
+use super::read::Document;
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What one pass did, in numbers.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) created: usize,
+    pub(crate) configured: usize,
+    pub(crate) unchanged: usize,
+    pub(crate) deleted: usize,
+}
+
+/// Applies sets of documents, each set replacing the one before.
+pub(crate) struct Applier {
+    client: Client,
+    declared: Declared,
+}
+
+impl Applier {
+    /// Applies through `client`; what was declared is remembered in `state`.
+    ///
+    /// # Errors
+    /// When `state` exists and cannot be read.
+    pub(crate) fn new(client: Client, state: std::path::PathBuf) -> Result<Self, String> {
+        Ok(Self { client, declared: Declared::load(state)? })
+    }
+
+    /// The namespaces that `documents` use and that neither they nor the API have, each with the document that uses it first.
+    pub(crate) async fn missing_namespaces<'d>(&self, documents: &'d [Document], checker: &Checker) -> Result<Vec<&'d Document>, String> {
+        let declared: BTreeSet<&str> = documents.iter().filter(|d| d.kind() == "Namespace").map(Document::name).collect();
+        let mut seen = BTreeSet::new();
+        let mut missing = Vec::new();
+        for document in documents {
+            let Some(namespace) = checker.resource(document).filter(|r| r.namespaced).map(|_| namespace_of(document)) else { continue };
+            if !declared.contains(namespace)
+                && seen.insert(namespace)
+                && self.get(&format!("/api/v1/namespaces/{namespace}")).await?.is_none()
+            {
+                missing.push(document);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Makes the API hold what `documents` say, then deletes what earlier sets declared and this one does not.
+    ///
+    /// # Errors
+    /// Every object that the API refused, with its answer; the others are applied.
+    pub(crate) async fn apply(&mut self, documents: &[Document], checker: &Checker) -> Result<Summary, Vec<String>> {
+        let (mut summary, mut errors) = (Summary::default(), Vec::new());
+        let mut wanted = BTreeSet::new();
+        for document in documents {
+            let Some(resource) = checker.resource(document) else { continue };
+            let namespace = if resource.namespaced { namespace_of(document) } else { "" };
+            let collection = collection_path(document.api_version(), &resource.plural, namespace);
+            let key = Key {
+                api_version: document.api_version().to_owned(),
+                kind: document.kind().to_owned(),
+                namespace: namespace.to_owned(),
+                name: document.name().to_owned(),
+            };
+            match self.put(&collection, document, namespace, &mut summary).await {
+                Ok(uid) => drop(self.declared.objects.insert(key.clone(), uid)),
+                Err(error) => errors.push(document.error("metadata.name", format_args!("{key}: {error}"), None).to_string()),
+            }
+            wanted.insert(key);
+        }
+        // Backwards, so that what stands on others goes before them.
+        let gone: Vec<(Key, String)> = self
+            .declared
+            .objects
+            .iter()
+            .rev()
+            .filter(|(key, _)| !wanted.contains(key))
+            .map(|(key, uid)| (key.clone(), uid.clone()))
+            .collect();
+        for (key, uid) in gone {
+            match self.delete(&key, &uid, checker).await {
+                Ok(()) => {
+                    self.declared.objects.remove(&key);
+                    summary.deleted += 1;
+                }
+                Err(error) => errors.push(format!("{key}: {error}")),
+            }
+        }
+        if let Err(error) = self.declared.save() {
+            errors.push(error);
+        }
+        if errors.is_empty() { Ok(summary) } else { Err(errors) }
+    }
+
+    async fn put(&self, collection: &str, document: &Document, namespace: &str, summary: &mut Summary) -> Result<String, String> {
+        let mut manifest = sorted(&document.object);
+        if !namespace.is_empty() {
+            manifest["metadata"]["namespace"] = json!(namespace);
+            manifest = sorted(&manifest);
+        }
+        if let Some(fields) = manifest.as_object_mut() {
+            fields.remove("status");
+        }
+        let text = applied_text(&manifest);
+        let path = format!("{collection}/{}", document.name());
+        let Some(current) = self.get(&path).await? else {
+            manifest["metadata"]["annotations"][LAST_APPLIED] = json!(text);
+            let created = self
+                .send("POST", &format!("{collection}?fieldManager=weir-files&fieldValidation=Strict"), "application/json", &manifest)
+                .await?;
+            summary.created += 1;
+            return Ok(uid(&created));
+        };
+        let last =
+            current.pointer("/metadata/annotations").and_then(|all| all.get(LAST_APPLIED)).and_then(Value::as_str).unwrap_or_default();
+        if last == text {
+            summary.unchanged += 1;
+            return Ok(uid(&current));
+        }
+        let last: Value = serde_json::from_str(last).unwrap_or_else(|_| json!({}));
+        let mut patch = three_way(&last, &manifest, &current);
+        patch["metadata"]["annotations"][LAST_APPLIED] = json!(text);
+        let query = "?fieldManager=weir-files&fieldValidation=Strict";
+        let configured = self.send("PATCH", &format!("{path}{query}"), "application/merge-patch+json", &patch).await?;
+        summary.configured += 1;
+        Ok(uid(&configured))
+    }
+
+    async fn delete(&self, key: &Key, uid: &str, checker: &Checker) -> Result<(), String> {
+        // A kind that is no longer served has no objects either.
+        let Some(resource) = checker.resource_of(&key.api_version, &key.kind) else { return Ok(()) };
+        let path = format!("{}/{}", collection_path(&key.api_version, &resource.plural, &key.namespace), key.name);
+        let options =
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": uid}});
+        match self.request("DELETE", &path, "application/json", serde_json::to_vec(&options).unwrap_or_default()).await {
+            Ok(_) => Ok(()),
+            // Gone already, or made anew by somebody else, whose it is now.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(told(error)),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<Value>, String> {
+        match self.request("GET", path, "application/json", Vec::new()).await {
+            Ok(value) => Ok(Some(value)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(told(error)),
+        }
+    }
+
+    async fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Result<Value, String> {
+        self.request(method, path, content_type, serde_json::to_vec(body).unwrap_or_default()).await.map_err(told)
+    }
+
+    async fn request(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Result<Value, kube::Error> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", content_type)
+            .header("accept", "application/json")
+            .body(body)
+            .map_err(kube::Error::HttpError)?;
+        self.client.request(request).await
+    }
+}
+
+fn told(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn namespace_of(document: &Document) -> &str {
+    if document.namespace().is_empty() { "default" } else { document.namespace() }
+}
+
+fn uid(object: &Value) -> String {
+    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The path of a collection, such as `/apis/apps/v1/namespaces/default/deployments`.
+pub(crate) fn collection_path(api_version: &str, plural: &str, namespace: &str) -> String {
+    let root = if api_version.contains('/') { "apis" } else { "api" };
+    match namespace {
+        "" => format!("/{root}/{api_version}/{plural}"),
+        namespace => format!("/{root}/{api_version}/namespaces/{namespace}/{plural}"),
+    }
+}
+
+/// The manifest as `kubectl apply` records it.
+fn applied_text(manifest: &Value) -> String {
+    let mut recorded = manifest.clone();
+    if recorded["metadata"]["annotations"].is_null() {
+        recorded["metadata"]["annotations"] = json!({});
+    }
+    format!("{}\n", sorted(&recorded))
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort();
+            Value::Object(keys.into_iter().map(|key| (key.clone(), sorted(&fields[key]))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+/// The JSON merge patch (RFC 7386) that makes `current` hold what `wanted` says and drops what `last` said and `wanted` no longer does.
+fn three_way(last: &Value, wanted: &Value, current: &Value) -> Value {
+    let (Some(wanted), Some(current)) = (wanted.as_object(), current.as_object()) else { return wanted.clone() };
+    let mut patch = Map::new();
+    for key in last.as_object().into_iter().flat_map(Map::keys) {
+        if !wanted.contains_key(key) && current.contains_key(key) {
+            patch.insert(key.clone(), Value::Null);
+        }
+    }
+    for (key, value) in wanted {
+        match current.get(key) {
+            Some(now) if now == value => {}
+            Some(now) if now.is_object() && value.is_object() => {
+                let inner = three_way(last.get(key).unwrap_or(&Value::Null), value, now);
+                if inner.as_object().is_none_or(|fields| !fields.is_empty()) {
+                    patch.insert(key.clone(), inner);
+                }
+            }
+            _ => drop(patch.insert(key.clone(), value.clone())),
+        }
+    }
+    Value::Object(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_left_the_file_is_dropped_and_others_stay() {
+        let last = json!({"spec": {"a": 1, "b": {"c": 2, "d": 3}}});
+        let wanted = json!({"spec": {"b": {"c": 5}}});
+        let current = json!({"spec": {"a": 1, "b": {"c": 2, "d": 3, "defaulted": 9}, "theirs": true}, "status": {}});
+        assert_eq!(three_way(&last, &wanted, &current), json!({"spec": {"a": null, "b": {"d": null, "c": 5}}}));
+        assert_eq!(three_way(&wanted, &wanted, &json!({"spec": {"b": {"c": 5, "x": 1}}})), json!({}));
+    }
+
+    #[test]
+    fn the_recorded_manifest_is_what_kubectl_records() {
+        let manifest = sorted(&json!({"kind": "A", "apiVersion": "v1", "metadata": {"name": "a"}}));
+        assert_eq!(applied_text(&manifest), "{\"apiVersion\":\"v1\",\"kind\":\"A\",\"metadata\":{\"annotations\":{},\"name\":\"a\"}}\n");
+    }
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        assert_eq!(collection_path("v1", "services", "default"), "/api/v1/namespaces/default/services");
+        assert_eq!(collection_path("g/v1", "gatewayclasses", ""), "/apis/g/v1/gatewayclasses");
+    }
+}

@@ -1,0 +1,40 @@
+//! Manifests in files: reading them with their positions, judging them as the API server will, and keeping the API in step with them.
+
+mod apply;
+mod check;
+mod declared;
+mod position;
+mod read;
+mod watch;
+
+pub(crate) use apply::Applier;
+pub(crate) use check::Checker;
+pub(crate) use read::{Document, ReadError, Source, read_all};
+pub(crate) use watch::{Watched, follow};
+
+/// Orders documents so that what others stand on comes first: namespaces, definitions, configuration; then the rest as written.
+pub(crate) fn in_order(documents: &mut [Document]) {
+    documents.sort_by_key(|document| match document.kind() {
+        "Namespace" => 0,
+        "CustomResourceDefinition" => 1,
+        "ConfigMap" | "Secret" | "ServiceAccount" => 2,
+        "GatewayClass" => 3,
+        _ => 4,
+    });
+}
+
+/// An error for each object that stands in the files a second time.
+pub(crate) fn twice(documents: &[Document]) -> Vec<ReadError> {
+    let mut seen = std::collections::HashMap::new();
+    let mut errors = Vec::new();
+    for document in documents {
+        let namespace = if document.namespace().is_empty() { "default" } else { document.namespace() };
+        let group = document.api_version().rsplit_once('/').map_or("", |(group, _)| group);
+        if let Some(first) = seen.insert((group, document.kind(), namespace, document.name()), document) {
+            let place = first.position("metadata.name");
+            let message = format!("{} {namespace}/{} stands in the files twice", document.kind(), document.name());
+            errors.push(document.error("metadata.name", message, Some(format!("first at {}:{}", first.source.name, place.line))));
+        }
+    }
+    errors
+}

@@ -1,0 +1,256 @@
+//! `weir run`: the API server, the node, the controller and the data plane in one process, and the files that feed them.
+
+mod banner;
+pub(crate) mod bootstrap;
+mod child;
+mod columns;
+mod logs;
+mod ready;
+mod shutdown;
+mod state;
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::process::Child;
+use weir_apiserver::Server;
+use weir_node::Node;
+use weir_proxy::DataPlane;
+
+pub(crate) use shutdown::Signals;
+
+use crate::cli::RunArguments;
+use crate::exit::Failure;
+use crate::files::{self, Applier, Checker, Document, Watched};
+
+/// How long everything that the files declare may take to be ready before a command after `--` is given up.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long `weir run` waits before it says how things stand, ready or not.
+const BANNER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs until a signal, or until the command after `--` ends.
+pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
+    crate::logging::install();
+    raise_descriptor_limit();
+    let standard_input = read_standard_input(&arguments.files)?;
+    let mut checker = Checker::new(&weir_api::crds()).map_err(Failure::new)?;
+    let documents = load(&arguments.files, standard_input.as_deref(), &mut checker).map_err(all_at_once)?;
+    let data_dir = arguments.data_dir.clone().map_or_else(state::default_folder, Ok)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let world = World::start(&arguments, &data_dir).await?;
+        let outcome = world.serve(&arguments, documents, checker, standard_input).await;
+        world.stop(arguments.drain_timeout).await;
+        outcome
+    });
+    // Blocking reads that nobody waits for any more must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+/// All parts, running.
+struct World {
+    server: Server,
+    data_plane: DataPlane,
+    node: Node,
+    client: Client,
+    kubeconfig: PathBuf,
+    declared: PathBuf,
+}
+
+impl World {
+    async fn start(arguments: &RunArguments, data_dir: &Path) -> Result<Self, Failure> {
+        let workers = arguments.workers.map_or_else(default_workers, usize::from);
+        let settings = weir_proxy::Settings { workers, ..weir_proxy::Settings::default() };
+        let data_plane =
+            DataPlane::start(settings).map_err(|error| Failure::new(format_args!("the data plane could not start: {error}")))?;
+        let logs = Arc::new(logs::Logs::default());
+        let server = Server::start(weir_apiserver::Config {
+            data_dir: data_dir.to_owned(),
+            address: arguments.api_address,
+            crds: weir_api::crds(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hooks: weir_apiserver::Hooks {
+                live_columns: Some(Arc::new(columns::LimitColumns::new(data_plane.clone()))),
+                pod_logs: Some(logs.clone()),
+                refusal: Some(Arc::new(instead_of)),
+            },
+        })
+        .await
+        .map_err(Failure::new)?;
+        let data_dir = data_dir.canonicalize()?;
+        let kubeconfig = data_dir.join("kubeconfig");
+        let config = client_config(&kubeconfig).await?;
+        let client = Client::try_from(config.clone()).map_err(Failure::new)?;
+        bootstrap::namespace(&client).await.map_err(Failure::new)?;
+        let node = Node::start(
+            weir_node::Config {
+                port_offset: arguments.port_offset,
+                ..weir_node::Config::new(client.clone(), &data_dir, data_dir.display().to_string())
+            },
+            crate::workloads::all(&data_plane, &config),
+        )
+        .await
+        .map_err(|error| Failure::new(format_args!("the embedded node could not start: {error:#}")))?;
+        logs.provide(node.logs());
+        let declared = data_dir.join("declared.json");
+        Ok(Self { server, data_plane, node, client, kubeconfig, declared })
+    }
+
+    /// Applies the files, says how things stand, and follows the files until the end.
+    async fn serve(
+        &self,
+        arguments: &RunArguments,
+        documents: Vec<Document>,
+        checker: Checker,
+        stdin: Option<String>,
+    ) -> Result<(), Failure> {
+        let mut signals = shutdown::Signals::listen()?;
+        let watched =
+            files::follow(&arguments.files).map_err(|error| Failure::new(format_args!("the files cannot be watched: {error}")))?;
+        let mut applier = Applier::new(self.client.clone(), self.declared.clone()).map_err(Failure::new)?;
+        refuse_missing_namespaces(&applier, &documents, &checker).await?;
+        applier.apply(&documents, &checker).await.map_err(|errors| Failure::new(errors.join("\nweir: ")))?;
+        bootstrap::controller(&self.client).await.map_err(Failure::new)?;
+
+        let started = tokio::select! {
+            started = self.announce(arguments, &documents) => started?,
+            _ = signals.next() => return Ok(()),
+        };
+        let following = follow_files(arguments, watched, applier, stdin);
+        tokio::pin!(following);
+        match started {
+            Some(child) => tokio::select! {
+                outcome = shutdown::accompany(child, &mut signals) => outcome,
+                () = &mut following => Ok(()),
+            },
+            None => tokio::select! {
+                _ = signals.next() => Ok(()),
+                () = &mut following => Ok(()),
+            },
+        }
+    }
+
+    /// Waits until what the files declare is there; then says so, or starts the command after `--`.
+    async fn announce(&self, arguments: &RunArguments, documents: &[Document]) -> Result<Option<Child>, Failure> {
+        let awaited = ready::awaited(documents);
+        let all = futures::future::try_join_all(awaited.iter().map(|it| it.wait(self.client.clone())));
+        let patience = if arguments.command.is_empty() { BANNER_TIMEOUT } else { READY_TIMEOUT };
+        let ready = matches!(tokio::time::timeout(patience, all).await, Ok(Ok(_)));
+        if arguments.command.is_empty() {
+            let text = banner::text(&self.client, &self.kubeconfig, &self.data_plane.report(), arguments.port_offset)
+                .await
+                .map_err(Failure::new)?;
+            // A reader that has gone away wants no more of it; Weir serves on.
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+            return Ok(None);
+        }
+        if !ready {
+            let mut missing = Vec::new();
+            for it in &awaited {
+                let done = it.wait(self.client.clone());
+                if tokio::time::timeout(Duration::from_millis(100), done).await.is_err() {
+                    missing.push(it.missing(self.client.clone()).await);
+                }
+            }
+            return Err(Failure::new(format_args!("not ready after {} s: {}", READY_TIMEOUT.as_secs(), missing.join("; "))));
+        }
+        child::start(&arguments.command, &self.kubeconfig).map(Some)
+    }
+
+    /// Drains the data plane, ends the workloads, closes the API server. A second signal ends the process at once.
+    async fn stop(self, drain: Duration) {
+        let orderly = async {
+            self.data_plane.drain(drain).await;
+            self.node.stop(Duration::from_secs(1)).await;
+            self.server.shutdown().await;
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = shutdown::signal_again() => {}
+        }
+    }
+}
+
+/// Keeps the API in step with the files; an error leaves the last good set in force.
+async fn follow_files(arguments: &RunArguments, mut watched: Watched, mut applier: Applier, stdin: Option<String>) {
+    loop {
+        watched.changed().await;
+        let reloaded = Checker::new(&weir_api::crds())
+            .map_err(|error| vec![error])
+            .and_then(|mut checker| load(&arguments.files, stdin.as_deref(), &mut checker).map(|documents| (checker, documents)));
+        match reloaded {
+            Err(errors) => tracing::error!("the files have errors, so the last good set stays in force:\n{}", errors.join("\n")),
+            Ok((checker, documents)) => match applier.apply(&documents, &checker).await {
+                Ok(summary) if summary.created + summary.configured + summary.deleted == 0 => {}
+                Ok(it) => tracing::info!(created = it.created, configured = it.configured, deleted = it.deleted, "files reloaded"),
+                Err(errors) => tracing::error!("not everything in the files could be applied:\n{}", errors.join("\n")),
+            },
+        }
+    }
+}
+
+/// Reads and judges the files: all that they hold, in the order to apply, or every error.
+fn load(paths: &[PathBuf], stdin: Option<&str>, checker: &mut Checker) -> Result<Vec<Document>, Vec<String>> {
+    let (mut documents, mut errors) = files::read_all(paths, stdin);
+    errors.extend(checker.learn_from(&documents));
+    errors.extend(documents.iter().flat_map(|document| checker.check(document)));
+    errors.extend(files::twice(&documents));
+    files::in_order(&mut documents);
+    if errors.is_empty() { Ok(documents) } else { Err(errors.iter().map(ToString::to_string).collect()) }
+}
+
+async fn refuse_missing_namespaces(applier: &Applier, documents: &[Document], checker: &Checker) -> Result<(), Failure> {
+    let missing = applier.missing_namespaces(documents, checker).await.map_err(Failure::new)?;
+    let errors = missing.into_iter().map(|document| {
+        let message = format!("namespace `{}` does not exist", document.namespace());
+        document.error("metadata.namespace", message, Some("declare it in the files (kind: Namespace)".to_owned())).to_string()
+    });
+    let errors: Vec<String> = errors.collect();
+    if errors.is_empty() { Ok(()) } else { Err(all_at_once(errors)) }
+}
+
+fn all_at_once(errors: Vec<String>) -> Failure {
+    let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
+    Failure::new(format_args!("{count} in the files; nothing was applied\n\n{}", errors.join("\n\n")))
+}
+
+fn read_standard_input(paths: &[PathBuf]) -> Result<Option<String>, Failure> {
+    if !paths.iter().any(|path| path.as_os_str() == "-") {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| Failure::new(format_args!("standard input: {error}")))?;
+    Ok(Some(text))
+}
+
+/// What to do instead of `kubectl exec`, `attach` and `port-forward`: a pod here is a task, and its address can be reached as it is.
+fn instead_of(subresource: &str, pod: &serde_json::Value) -> String {
+    let address = pod.pointer("/status/podIP").and_then(serde_json::Value::as_str).unwrap_or("not known yet");
+    let port = pod.pointer("/spec/containers/0/ports/0/containerPort").and_then(serde_json::Value::as_u64);
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{subresource} is not available for pods of the embedded node; connect to the pod's address instead: {address}{port}")
+}
+
+async fn client_config(kubeconfig: &Path) -> Result<kube::Config, Failure> {
+    let text = kube::config::Kubeconfig::read_from(kubeconfig).map_err(Failure::new)?;
+    kube::Config::from_custom_kubeconfig(text, &kube::config::KubeConfigOptions::default()).await.map_err(Failure::new)
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Connections are file descriptors: what the system allows is taken, rather than the default that programs from the age of `select` need.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs every shell block of `examples/connection-limit/README.md`, as written, against the real binary with the real kubectl and curl.
+//!
+//! A comment before a block says what is expected where it is not plain success: `<!-- exit: 1 -->`, `<!-- expect: TEXT -->`.
+
+mod common;
+
+use common::{Weir, isolated, repository, text};
+
+/// A shell block and what it should do.
+#[derive(Debug, Default)]
+struct Block {
+    line: usize,
+    script: String,
+    exit: i32,
+    expect: Vec<String>,
+}
+
+fn blocks(markdown: &str) -> Vec<Block> {
+    let (mut found, mut next, mut open) = (Vec::new(), Block::default(), false);
+    for (index, line) in markdown.lines().enumerate() {
+        let directive = |name: &str| line.strip_prefix("<!-- ").and_then(|it| it.strip_prefix(name)).and_then(|it| it.strip_suffix(" -->"));
+        if open && line == "```" {
+            found.push(std::mem::take(&mut next));
+            open = false;
+        } else if open {
+            next.script.push_str(line);
+            next.script.push('\n');
+        } else if line == "```sh" {
+            (open, next.line) = (true, index + 1);
+        } else if let Some(code) = directive("exit: ") {
+            next.exit = code.trim().parse().expect("an exit status");
+        } else if let Some(expected) = directive("expect: ") {
+            next.expect.push(expected.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_of_the_walkthrough_works_as_written() {
+    isolated("every_command_of_the_walkthrough_works_as_written", || {
+        let folder = repository().join("examples/connection-limit");
+        let markdown = std::fs::read_to_string(folder.join("README.md")).expect("the walkthrough is there");
+        let blocks = blocks(&markdown);
+        assert!(blocks.len() > 15, "the walkthrough has {} blocks", blocks.len());
+
+        let mut weir = Weir::start(&[]);
+        weir.wait_for("export KUBECONFIG=");
+        let variables = weir.data.join("variables");
+        for block in blocks {
+            // One shell for all blocks, as for the reader: what one block sets, the next one sees.
+            let script = format!(
+                "[ ! -f '{0}' ] || . '{0}'; trap 'code=$?; declare -p GATEWAY_HOST > '{0}' 2>/dev/null; exit $code' EXIT\n{1}",
+                variables.display(),
+                block.script
+            );
+            let output = weir.bash(&folder, &script);
+            let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+            println!("--- README.md:{} (exit {:?})\n{}{said}", block.line, output.status.code(), block.script);
+            assert_eq!(output.status.code(), Some(block.exit), "README.md:{}: {}{said}", block.line, block.script);
+            for expected in &block.expect {
+                assert!(said.contains(expected), "README.md:{}: `{expected}` is missing in: {said}", block.line);
+            }
+        }
+        weir.signal("INT");
+        assert_eq!(weir.wait().code(), Some(0), "Ctrl-C ends it well");
+    });
+}
