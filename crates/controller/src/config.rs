@@ -52,14 +52,23 @@ impl Config {
         Settings { cluster_domain: self.cluster_domain.as_str().into(), ..Settings::default() }
     }
 
-    /// What `config_map` says.
-    pub(crate) fn settings(&self, config_map: &Value) -> Result<Settings, Invalid> {
+    /// What `config_map` says, and the paths of what it says to no effect.
+    pub(crate) fn settings(&self, config_map: &Value) -> Result<(Settings, Vec<String>), Invalid> {
         let text = config_map.get("data").and_then(|it| it.get(CONFIG_KEY)).and_then(Value::as_str).ok_or(Invalid::NoKey)?;
         let file = envoy_gateway::parse(text).map_err(|error| Invalid::File(error.to_string()))?;
         let mut settings = self.defaults();
         settings.controller_name = Arc::from(file.gateway.controller_name.as_str());
         settings.enable_backend = file.extension_apis.enable_backend;
-        Ok(settings)
+        Ok((settings, file.unused().to_vec()))
+    }
+}
+
+/// Says what is in force now, and what of the file has no effect.
+pub(crate) fn tell(settings: &Settings, unused: &[String]) {
+    let Settings { controller_name, enable_backend, cluster_domain: _ } = settings;
+    tracing::info!(%controller_name, enable_backend, "configuration in force");
+    if !unused.is_empty() {
+        tracing::warn!(fields = unused.join(", "), "the configuration has fields without effect here");
     }
 }
 
@@ -118,11 +127,11 @@ extensionApis:
 
     #[test]
     fn the_file_is_read_and_the_rest_is_default() {
-        let settings = config().settings(&config_map(ENABLE_BACKEND)).expect("valid");
-        assert!(settings.enable_backend);
+        let (settings, unused) = config().settings(&config_map(ENABLE_BACKEND)).expect("valid");
+        assert!(settings.enable_backend && unused.is_empty());
         assert_eq!(&*settings.controller_name, "example.com/weir");
         let plain = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyGateway\n";
-        assert_eq!(config().settings(&config_map(plain)), Ok(config().defaults()));
+        assert_eq!(config().settings(&config_map(plain)), Ok((config().defaults(), Vec::new())));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use weir_model::{Answer, ListenerState, Model, Report};
 use weir_translate::{Observed, Output, Settings, Translator};
 
-use crate::config::{CONFIG_MAP, Config};
+use crate::config::{self, CONFIG_MAP, Config};
 use crate::debounce::Debounce;
 use crate::health::Ready;
 use crate::kinds::{Key, Kind};
@@ -185,12 +185,8 @@ impl Controller {
             return;
         };
         match self.config.settings(config_map) {
-            Ok(settings) => {
-                tracing::info!(
-                    controller_name = %settings.controller_name,
-                    enable_backend = settings.enable_backend,
-                    "configuration changed; it is in force"
-                );
+            Ok((settings, unused)) => {
+                config::tell(&settings, &unused);
                 self.stale |= settings != self.settings;
                 self.settings = settings;
             }

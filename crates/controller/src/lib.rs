@@ -66,18 +66,13 @@ pub async fn run(client: kube::Client, connect: Connect, config: Config, stop: C
         () = stop.cancelled() => return Ok(()),
         config_map = config::read(&client, &config.namespace) => config_map,
     };
-    let settings = match &config_map {
+    let (settings, unused) = match &config_map {
         Some(it) => config.settings(it).with_context(|| format!("ConfigMap {}/{CONFIG_MAP} is invalid", config.namespace))?,
-        None => config.defaults(),
+        None => (config.defaults(), Vec::new()),
     };
     let epoch = link::new_epoch(u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default());
-    tracing::info!(
-        namespace = config.namespace,
-        controller_name = %settings.controller_name,
-        enable_backend = settings.enable_backend,
-        epoch,
-        "controller started"
-    );
+    tracing::info!(namespace = config.namespace, epoch, "controller started");
+    config::tell(&settings, &unused);
     let (sender, changes) = mpsc::channel(CHANGES);
     for kind in Kind::ALL {
         tasks.spawn(watch::watch(client.clone(), kind, config.namespace.clone(), sender.clone()));
