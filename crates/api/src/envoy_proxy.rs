@@ -30,11 +30,11 @@ pub struct EnvoyProxySpec {
     pub merge_gateways: Option<bool>,
     /// Whether requests go to endpoints or to the Service's own address: Endpoint or Service. Default: Endpoint.
     pub routing_type: Option<String>,
-    /// Address families of listeners: IPv4, IPv6 or DualStack. Default: that of the cluster.
+    /// Address families of listeners: IPv4, IPv6 or DualStack. Default: IPv4.
     pub ip_family: Option<IpFamily>,
     /// Whether rules keep the order they are written in instead of Gateway API's precedence. Default: false.
     pub preserve_route_order: Option<bool>,
-    /// How this object and the defaults of the controller's configuration are put together. Default: Replace.
+    /// How this object is put together with what is less specific: the class's, the configuration's. Default: Replace, it stands alone.
     pub merge_type: Option<MergeType>,
     /// How Lua scripts are checked: Strict, InsecureSyntax or Disabled. Default: Strict.
     pub lua_validation: Option<LuaValidation>,
@@ -100,7 +100,7 @@ pub struct Shutdown {
     pub drain_timeout: Option<String>,
     /// How long a proxy waits at least before it ends; such as 10s. Default: 10s.
     pub min_drain_duration: Option<String>,
-    /// Pause between the order to end and the failing of health checks; such as 5s. Default: none.
+    /// Pause between the order to end and the failing of health checks; such as 5s. Default: 0s.
     pub health_check_failure_delay: Option<String>,
 }
 
@@ -147,7 +147,7 @@ pub struct ProxyKubernetesProvider {
     pub envoy_pdb: Option<Value>,
     /// The ServiceAccount of the proxies. Not served by Weir yet.
     pub envoy_service_account: Option<Value>,
-    /// Whether proxies listen on the listener's own port number inside their pods. Default: false, 10000 is added below 1024.
+    /// Whether proxies listen on the listener's own port number inside their pods. Default: false, which adds 10000 to ports below 1024.
     pub use_listener_port_as_container_port: Option<bool>,
 }
 

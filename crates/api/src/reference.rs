@@ -114,6 +114,6 @@ pub struct BackendObjectReference {
     pub name: String,
     /// Namespace of the backend. Another namespace than the route's needs a ReferenceGrant there. Default: the route's.
     pub namespace: Option<String>,
-    /// Port of the backend; required for a Service, whose port number (not the target port) it is.
+    /// Port of the backend. Required for a Service, where it is the Service's own port rather than its pods'.
     pub port: Option<i32>,
 }

@@ -132,7 +132,7 @@ pub struct Http3Settings {}
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GrpcSettings {
-    /// Whether gRPC-Web requests are translated to gRPC. Default: true.
+    /// Whether gRPC-Web requests of browsers are translated to gRPC. Default: true for a GRPCRoute, false for an HTTPRoute.
     pub enable_web: Option<bool>,
 }
 

@@ -49,7 +49,7 @@ pub struct HttpRouteRule {
     pub matches: Vec<HttpRouteMatch>,
     /// What is done to requests and responses of this rule, in order.
     pub filters: Vec<HttpRouteFilter>,
-    /// Where requests go, shared by weight. None, and no filter that answers: 500 (Gateway API), unless every weight is 0.
+    /// Where requests go, shared by weight. Without one, and without a filter that answers, the answer is 500.
     pub backend_refs: Vec<HttpBackendRef>,
     /// How long a request may take.
     pub timeouts: Option<HttpRouteTimeouts>,
@@ -162,7 +162,7 @@ pub struct HttpBackendRef {
     pub name: String,
     /// Namespace of the backend. Another namespace than the route's needs a ReferenceGrant there. Default: the route's.
     pub namespace: Option<String>,
-    /// Port of the backend; required for a Service, whose port number (not the target port) it is.
+    /// Port of the backend. Required for a Service, where it is the Service's own port rather than its pods'.
     pub port: Option<i32>,
     /// Share of the requests: this weight divided by the sum of the rule's weights. 0 sends none. Default: 1.
     #[serde(default = "one")]
