@@ -2,10 +2,101 @@
 
 use serde_json::Value;
 
+use super::names::{self, NameRule};
 use crate::schema::FieldError;
 
-/// Checks `metadata` of any object: name, namespace, labels, annotations, finalizers, owner references.
+/// Total size of all annotations, keys and values.
+const ANNOTATIONS_LARGEST: u64 = 256 * 1024;
+
+/// Checks `metadata` of any object: name, namespace, labels, annotations, finalizers, owner references. The name is a DNS subdomain.
 pub fn validate(namespaced: bool, object: &Value) -> Vec<FieldError> {
-    let _ = (namespaced, object);
-    Vec::new()
+    validate_named(namespaced, NameRule::Subdomain, object)
+}
+
+pub(super) fn validate_named(namespaced: bool, rule: NameRule, object: &Value) -> Vec<FieldError> {
+    let metadata = &object["metadata"];
+    let text = |key: &str| metadata[key].as_str().unwrap_or_default();
+    let mut errors = Vec::new();
+    let mut invalid = |field: &str, value: &str, problems: Vec<String>| {
+        errors.extend(problems.iter().map(|problem| FieldError::invalid(field, &value.into(), problem)));
+    };
+    if !text("generateName").is_empty() {
+        invalid("metadata.generateName", text("generateName"), rule.check(text("generateName"), true));
+    }
+    if !text("name").is_empty() {
+        invalid("metadata.name", text("name"), rule.check(text("name"), false));
+    }
+    if namespaced && !text("namespace").is_empty() {
+        invalid("metadata.namespace", text("namespace"), names::label(text("namespace")));
+    }
+    if text("name").is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
+    }
+    match (namespaced, text("namespace").is_empty()) {
+        (true, true) => errors.push(FieldError::required("metadata.namespace", "")),
+        (false, false) => errors.push(FieldError::forbidden("metadata.namespace", "not allowed on this type")),
+        _ => {}
+    }
+    errors.extend(labels(&metadata["labels"], "metadata.labels"));
+    errors.extend(annotations(&metadata["annotations"], "metadata.annotations"));
+    errors.extend(owners(&metadata["ownerReferences"]));
+    errors.extend(finalizers(&metadata["finalizers"]));
+    errors
+}
+
+/// Checks a map of labels.
+pub(super) fn labels(labels: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        errors.extend(names::qualified_name(key).iter().map(|e| FieldError::invalid(path, &key.as_str().into(), e)));
+        let problems = names::label_value(value.as_str().unwrap_or_default());
+        errors.extend(problems.iter().map(|e| FieldError::invalid(path, value, e)));
+    }
+    errors
+}
+
+/// Checks a map of annotations.
+pub(super) fn annotations(annotations: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut size = 0;
+    for (key, value) in annotations.as_object().into_iter().flatten() {
+        let problems = names::qualified_name(&key.to_lowercase());
+        errors.extend(problems.iter().map(|e| FieldError::invalid(path, &key.as_str().into(), e)));
+        size += (key.len() + value.as_str().map_or(0, str::len)) as u64;
+    }
+    if size > ANNOTATIONS_LARGEST {
+        errors.push(FieldError::too_long(path, ANNOTATIONS_LARGEST));
+    }
+    errors
+}
+
+fn owners(owners: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, owner) in owners.as_array().into_iter().flatten().enumerate() {
+        for key in ["apiVersion", "kind", "name", "uid"] {
+            if owner[key].as_str().unwrap_or_default().is_empty() {
+                errors.push(FieldError::required(format!("metadata.ownerReferences[{index}].{key}"), "must not be empty"));
+            }
+        }
+    }
+    let controllers = owners.as_array().into_iter().flatten().filter(|owner| owner["controller"] == true);
+    if controllers.count() > 1 {
+        let detail = "Only one reference can have Controller set to true";
+        errors.push(FieldError::invalid("metadata.ownerReferences", owners, detail));
+    }
+    errors
+}
+
+fn finalizers(finalizers: &Value) -> Vec<FieldError> {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let mut errors = Vec::new();
+    for finalizer in finalizers.as_array().into_iter().flatten() {
+        let name = finalizer.as_str().unwrap_or_default();
+        errors.extend(names::qualified_name(name).iter().map(|e| FieldError::invalid("metadata.finalizers", finalizer, e)));
+        if !name.contains('/') && !STANDARD.contains(&name) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid("metadata.finalizers", finalizer, detail));
+        }
+    }
+    errors
 }

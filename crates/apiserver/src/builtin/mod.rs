@@ -1,9 +1,19 @@
 //! The built-in kinds: their names, what the server fills in, and what it refuses.
 
+mod decode;
+mod defaults;
 mod kinds;
 pub mod meta;
+mod names;
+mod schemas;
+#[cfg(test)]
+mod tests;
+mod validate;
 
 use serde_json::Value;
+
+pub use decode::TypeError;
+pub(crate) use schemas::{definitions, object_meta};
 
 use crate::schema::{FieldError, Structural};
 
@@ -16,6 +26,8 @@ pub struct Builtin {
     pub version: &'static str,
     /// Kind, `Deployment`.
     pub kind: &'static str,
+    /// Name of the schema definition, `io.k8s.api.apps.v1.Deployment`.
+    pub definition: &'static str,
     /// Resource name in paths, `deployments`.
     pub plural: &'static str,
     /// Singular resource name, `deployment`.
@@ -55,27 +67,24 @@ impl Builtin {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// Decodes as the typed server does: drops unknown fields and returns their paths (sorted); a wrong type is the error, in Go's words
-    /// (`json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`).
-    pub fn decode_check(&self, object: &mut Value) -> Result<Vec<String>, String> {
-        let _ = object;
-        Ok(Vec::new())
+    /// Decodes as the typed server does: drops nulls and unknown fields, and returns the paths of the latter in document order. A wrong
+    /// type is an error; its text is Go's (`json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`).
+    pub fn decode_check(&self, object: &mut Value) -> Result<Vec<String>, TypeError> {
+        decode::check(&self.schema().root, object)
     }
 
     /// Fills in what the server fills in on create and update.
     pub fn default(&self, object: &mut Value) {
-        let _ = object;
+        defaults::set(self, object);
     }
 
     /// Checks an object on create (`old` is None) or update. Includes the metadata checks of [`meta::validate`].
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let _ = old;
-        meta::validate(self.namespaced, new)
+        validate::check(self, new, old)
     }
 
-    /// The kind's schema.
+    /// The kind's schema, from the published OpenAPI of Kubernetes.
     pub fn schema(&self) -> &'static Structural {
-        static EMPTY: std::sync::OnceLock<Structural> = std::sync::OnceLock::new();
-        EMPTY.get_or_init(|| Structural::from_json(&serde_json::json!({"type": "object"})).expect("a literal schema parses"))
+        schemas::of(self)
     }
 }

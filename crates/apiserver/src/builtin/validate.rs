@@ -1,0 +1,135 @@
+//! What the server refuses, by kind: the mistakes that people make, in the words they find when they search.
+
+mod pod;
+mod service;
+mod workload;
+
+use serde_json::Value;
+
+use super::{Builtin, meta, names, names::NameRule};
+use crate::schema::FieldError;
+
+/// Largest ConfigMap or Secret.
+const DATA_LARGEST: u64 = 1024 * 1024;
+
+/// Checks one object of a built-in kind.
+pub(super) fn check(kind: &Builtin, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let rule = match (kind.group, kind.kind) {
+        ("", "Namespace" | "Service") => NameRule::Label,
+        ("rbac.authorization.k8s.io", _) => NameRule::PathSegment,
+        _ => NameRule::Subdomain,
+    };
+    let mut errors = meta::validate_named(kind.namespaced, rule, new);
+    match (kind.group, kind.kind) {
+        ("", "ConfigMap") => config_map(new, old, &mut errors),
+        ("", "Secret") => secret(new, old, &mut errors),
+        ("", "Service") => service::check(new, old, &mut errors),
+        ("", "Pod") => pod::check(&new["spec"], "spec", &mut errors),
+        ("", "Event") => event(new, &mut errors),
+        ("apps", _) => workload::check(kind.kind, new, old, &mut errors),
+        ("batch", "Job") => workload::check_job(new, &mut errors),
+        _ => {}
+    }
+    errors
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn problems(errors: &mut Vec<FieldError>, field: &str, value: &Value, problems: Vec<String>) {
+    errors.extend(problems.iter().map(|problem| FieldError::invalid(field, value, problem)));
+}
+
+/// `must be greater than or equal to 0`.
+fn not_negative(object: &Value, key: &str, path: &str, errors: &mut Vec<FieldError>) {
+    let value = &object[key];
+    if value.as_i64().is_some_and(|i| i < 0) {
+        errors.push(FieldError::invalid(format!("{path}.{key}"), value, "must be greater than or equal to 0"));
+    }
+}
+
+/// A port number; the error is at `path`.
+fn port_number(value: &Value, path: String, errors: &mut Vec<FieldError>) {
+    let number = value.as_i64().unwrap_or_default();
+    if !(1..=65535).contains(&number) {
+        errors.push(FieldError::invalid(path, &number.into(), "must be between 1 and 65535, inclusive"));
+    }
+}
+
+fn protocol(port: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    if !matches!(text(port, "protocol"), "TCP" | "UDP" | "SCTP") {
+        let supported = ["SCTP", "TCP", "UDP"].into_iter();
+        errors.push(FieldError::not_supported(format!("{path}.protocol"), &port["protocol"], supported));
+    }
+}
+
+fn immutable_data(new: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Vec<FieldError>) {
+    let Some(old) = old.filter(|old| old["immutable"] == true) else { return };
+    let detail = "field is immutable when `immutable` is set";
+    if new["immutable"] != true {
+        errors.push(FieldError::forbidden("immutable", detail));
+    }
+    errors.extend(fields.iter().filter(|field| new[**field] != old[**field]).map(|field| FieldError::forbidden(*field, detail)));
+}
+
+fn data_keys(object: &Value, field: &str, errors: &mut Vec<FieldError>) {
+    for key in object[field].as_object().into_iter().flatten().map(|(key, _)| key) {
+        problems(errors, &format!("{field}[{key}]"), &key.as_str().into(), names::data_key(key));
+    }
+}
+
+fn size(object: &Value, field: &str, base64: bool) -> u64 {
+    let sizes = object[field].as_object().into_iter().flatten().map(|(_, value)| value.as_str().map_or(0, str::len) as u64);
+    let total: u64 = sizes.sum();
+    if base64 { total / 4 * 3 } else { total }
+}
+
+fn config_map(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    immutable_data(new, old, &["data", "binaryData"], errors);
+    data_keys(new, "data", errors);
+    data_keys(new, "binaryData", errors);
+    for key in new["data"].as_object().into_iter().flatten().map(|(key, _)| key) {
+        if !new["binaryData"][key].is_null() {
+            errors.push(FieldError::invalid(format!("data[{key}]"), &key.as_str().into(), "duplicate of key present in binaryData"));
+        }
+    }
+    if size(new, "data", false) + size(new, "binaryData", true) > DATA_LARGEST {
+        errors.push(FieldError::too_long("[]", DATA_LARGEST));
+    }
+}
+
+fn secret(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    if let Some(old) = old
+        && old["type"] != new["type"]
+    {
+        errors.push(FieldError::invalid("type", &new["type"], "field is immutable"));
+    }
+    immutable_data(new, old, &["data"], errors);
+    data_keys(new, "data", errors);
+    if size(new, "data", true) > DATA_LARGEST {
+        errors.push(FieldError::too_long("data", DATA_LARGEST));
+    }
+    let needed: &[&str] = match text(new, "type") {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        _ => &[],
+    };
+    errors.extend(needed.iter().filter(|key| new["data"][**key].is_null()).map(|key| FieldError::required(format!("data[{key}]"), "")));
+}
+
+/// An Event of a namespaced object lives in the object's namespace, one of a cluster-scoped object in `default`.
+fn event(new: &Value, errors: &mut Vec<FieldError>) {
+    let involved = &new["involvedObject"]["namespace"];
+    let namespace = text(&new["metadata"], "namespace");
+    match involved.as_str().unwrap_or_default() {
+        "" if matches!(namespace, "default" | "kube-system" | "") => {}
+        name if name == namespace => {}
+        _ => {
+            let shown = if involved.is_null() { Value::from("") } else { involved.clone() };
+            errors.push(FieldError::invalid("involvedObject.namespace", &shown, "does not match event.namespace"));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! CEL rules: `x-kubernetes-validations`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+};
+
+use kube_cel::{
+    KubeCelExt as _,
+    cel::{Context, ExecutionError, Program, Value as Cel, objects::OptionalValue},
+};
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+
+use super::{Additional, FieldError, Node, Type, cel_value, error, old, path::Path};
+
+/// Longest expression that is read: more than any rule needs, and the parser recurses.
+const MAX_EXPRESSION: usize = 8 * 1024;
+/// Longest result of a `messageExpression`, as in kube-apiserver.
+const MAX_MESSAGE: usize = 5 * 1024;
+
+/// One rule of a node.
+#[derive(Debug)]
+pub(super) struct Rule {
+    rule: String,
+    message: Option<String>,
+    reason: &'static str,
+    /// Where the error is put, below the node: `a.b`.
+    field_path: String,
+    optional_old_self: bool,
+    program: Lazy,
+    message_program: Option<Lazy>,
+}
+
+/// An expression, compiled at first use.
+#[derive(Debug)]
+struct Lazy {
+    source: String,
+    program: OnceLock<Result<Arc<Expression>, String>>,
+}
+
+#[derive(Debug)]
+struct Expression {
+    program: Program,
+    uses_old: bool,
+}
+
+impl Lazy {
+    fn new(source: &str) -> Self {
+        Self { source: source.to_owned(), program: OnceLock::new() }
+    }
+
+    fn get(&self) -> Result<&Expression, &str> {
+        self.program.get_or_init(|| shared(&self.source)).as_deref().map_err(String::as_str)
+    }
+}
+
+/// Compiles `source`, or finds it among those in use: the versions of one CRD repeat all their rules.
+fn shared(source: &str) -> Result<Arc<Expression>, String> {
+    static IN_USE: OnceLock<Mutex<HashMap<String, Weak<Expression>>>> = OnceLock::new();
+    if source.len() > MAX_EXPRESSION {
+        return Err(format!("expression is longer than {MAX_EXPRESSION} bytes"));
+    }
+    if let Some(found) = IN_USE.get_or_init(Mutex::default).lock().get(source).and_then(Weak::upgrade) {
+        return Ok(found);
+    }
+    let program = Program::compile(source).map_err(|e| e.to_string())?;
+    let uses_old = program.references().has_variable("oldSelf");
+    let expression = Arc::new(Expression { program, uses_old });
+    let mut in_use = IN_USE.get_or_init(Mutex::default).lock();
+    in_use.retain(|_, weak| weak.strong_count() > 0);
+    in_use.insert(source.to_owned(), Arc::downgrade(&expression));
+    Ok(expression)
+}
+
+impl Rule {
+    pub(super) fn parse_all(schema: &Map<String, Value>) -> Result<Vec<Self>, String> {
+        let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array);
+        rules.into_iter().flatten().map(Self::parse).collect()
+    }
+
+    fn parse(rule: &Value) -> Result<Self, String> {
+        let text = |key: &str| rule.get(key).and_then(Value::as_str).filter(|s| !s.is_empty());
+        let source = text("rule").ok_or("x-kubernetes-validations: a rule without `rule`")?;
+        Ok(Self {
+            rule: source.to_owned(),
+            message: text("message").map(|m| m.trim().to_owned()),
+            reason: match text("reason") {
+                Some("FieldValueForbidden") => error::FORBIDDEN,
+                Some("FieldValueRequired") => error::REQUIRED,
+                Some("FieldValueDuplicate") => error::DUPLICATE,
+                _ => error::INVALID,
+            },
+            field_path: text("fieldPath").map(plain_path).unwrap_or_default(),
+            optional_old_self: rule.get("optionalOldSelf").and_then(Value::as_bool) == Some(true),
+            program: Lazy::new(source),
+            message_program: text("messageExpression").map(Lazy::new),
+        })
+    }
+
+    /// The rule in an error about the rule itself.
+    fn named(&self) -> &str {
+        self.message.as_deref().unwrap_or_else(|| self.rule.trim())
+    }
+
+    fn failure(&self, node: &Node, value: &Value, scope: &Context<'_>, path: &Path) -> FieldError {
+        let detail =
+            self.computed_message(scope).or_else(|| self.message.clone()).unwrap_or_else(|| format!("failed rule: {}", self.rule.trim()));
+        let mut field = path.as_str().to_owned();
+        if !self.field_path.is_empty() {
+            field = if field.is_empty() { self.field_path.clone() } else { format!("{field}.{}", self.field_path) };
+        }
+        let bare = matches!(node.kind, Type::Object | Type::Array);
+        match self.reason {
+            error::FORBIDDEN => FieldError::forbidden(field, &detail),
+            error::REQUIRED => FieldError::required(field, &detail),
+            error::DUPLICATE if bare => FieldError::new(error::DUPLICATE, field, "Duplicate value".to_owned()),
+            error::DUPLICATE => FieldError::duplicate(field, value),
+            _ if bare => FieldError::invalid_bare(field, &detail),
+            _ => FieldError::invalid(field, value, &detail),
+        }
+    }
+
+    /// What `messageExpression` says, if it says something usable.
+    fn computed_message(&self, scope: &Context<'_>) -> Option<String> {
+        let program = self.message_program.as_ref()?.get().ok()?;
+        let Ok(Cel::String(message)) = program.program.execute(scope) else { return None };
+        let message = message.trim();
+        (!message.is_empty() && message.len() <= MAX_MESSAGE && !message.contains('\n')).then(|| message.to_owned())
+    }
+}
+
+/// `.a.b` and `['a']['b']` as `a.b`.
+fn plain_path(json_path: &str) -> String {
+    let names = json_path.split(['.', '[', ']']).map(|name| name.trim_matches('\'')).filter(|name| !name.is_empty());
+    names.collect::<Vec<_>>().join(".")
+}
+
+thread_local! {
+    /// The functions of Kubernetes' CEL libraries. A context is not shared between threads.
+    static FUNCTIONS: Context<'static> = functions();
+}
+
+fn functions() -> Context<'static> {
+    let mut context = Context::default().with_all();
+    // `type(self.port) == int`: the cel crate has no type values, so a type is its name here.
+    context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> { Ok(name(type_name(&value))) });
+    for type_name in ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"] {
+        context.add_variable_from_value(type_name, name(type_name));
+    }
+    context
+}
+
+fn name(name: &str) -> Cel {
+    Cel::String(Arc::new(format!("type {name}")))
+}
+
+fn type_name(value: &Cel) -> &'static str {
+    match value {
+        Cel::Int(_) => "int",
+        Cel::UInt(_) => "uint",
+        Cel::Float(_) => "double",
+        Cel::Bool(_) => "bool",
+        Cel::String(_) => "string",
+        Cel::Bytes(_) => "bytes",
+        Cel::List(_) => "list",
+        Cel::Map(_) => "map",
+        Cel::Null => "null_type",
+        Cel::Duration(_) => "google.protobuf.Duration",
+        Cel::Timestamp(_) => "google.protobuf.Timestamp",
+        Cel::Opaque(_) | Cel::Function(..) => "dyn",
+    }
+}
+
+/// Compiles every rule below `node`; collects what does not compile.
+pub(super) fn compile_all(node: &Node, path: &mut Path, broken: &mut Vec<String>) {
+    if !node.deep.rules {
+        return;
+    }
+    for rule in &node.rules {
+        for expression in std::iter::once(&rule.program).chain(&rule.message_program) {
+            if let Err(e) = expression.get() {
+                broken.push(format!("{}: {}: {e}", path.as_str(), expression.source));
+            }
+        }
+    }
+    for (name, child) in &node.properties {
+        path.child(name, |path| compile_all(child, path, broken));
+    }
+    for child in node.items.as_deref().into_iter().chain(node.additional.schema()) {
+        path.key("", |path| compile_all(child, path, broken));
+    }
+    for branch in node.checks.iter().flat_map(|checks| &checks.junctors.all_of) {
+        compile_all(branch, path, broken);
+    }
+}
+
+/// Evaluates the rules of a whole object.
+pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    FUNCTIONS.with(|functions| {
+        let at = At { value: object, old, unchanged: false };
+        walk(functions, root, at, &mut Path::root(), errors);
+    });
+}
+
+/// A value on the way down.
+#[derive(Clone, Copy)]
+struct At<'v> {
+    value: &'v Value,
+    old: Option<&'v Value>,
+    /// An ancestor equals its old value, so only transition rules can have something new to say.
+    unchanged: bool,
+}
+
+fn walk(functions: &Context<'_>, node: &Node, at: At<'_>, path: &mut Path, errors: &mut Vec<FieldError>) {
+    let At { value, old, unchanged } = at;
+    if !node.deep.rules || value.is_null() {
+        return;
+    }
+    let old = old.filter(|old| !old.is_null());
+    let unchanged = unchanged || old == Some(value);
+    check_rules(functions, node, At { value, old, unchanged }, path, errors);
+    for branch in node.checks.iter().flat_map(|checks| &checks.junctors.all_of) {
+        walk(functions, branch, At { value, old, unchanged }, path, errors);
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let at = At { value: field, old: old::field(node, old, name), unchanged };
+                if let Some(child) = node.properties.get(name.as_str()) {
+                    path.child(name, |path| walk(functions, child, at, path, errors));
+                } else if let Additional::Schema(child) = &node.additional {
+                    path.key(name, |path| walk(functions, child, at, path, errors));
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(child) = &node.items else { return };
+            for (index, item) in items.iter().enumerate() {
+                let at = At { value: item, old: old::item(node, old, item), unchanged };
+                path.index(index, |path| walk(functions, child, at, path, errors));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_rules(functions: &Context<'_>, node: &Node, at: At<'_>, path: &Path, errors: &mut Vec<FieldError>) {
+    if node.rules.is_empty() {
+        return;
+    }
+    let mut scope = functions.new_inner_scope();
+    scope.add_variable_from_value("self", cel_value::convert(node, at.value));
+    let old = at.old.map(|old| cel_value::convert(node, old));
+    if let Some(old) = &old {
+        scope.add_variable_from_value("oldSelf", old.clone());
+    }
+    for rule in &node.rules {
+        if !rule.optional_old_self {
+            check_rule(rule, node, at, &scope, path, errors);
+            continue;
+        }
+        let optional = old.clone().map_or_else(OptionalValue::none, OptionalValue::of);
+        let mut scope = scope.new_inner_scope();
+        scope.add_variable_from_value("oldSelf", Cel::Opaque(Arc::new(optional)));
+        check_rule(rule, node, at, &scope, path, errors);
+    }
+}
+
+fn check_rule(rule: &Rule, node: &Node, at: At<'_>, scope: &Context<'_>, path: &Path, errors: &mut Vec<FieldError>) {
+    let broken = |detail: String| FieldError::invalid(path.as_str(), &Value::from(node.kind.name()), &detail);
+    let expression = match rule.program.get() {
+        Ok(expression) => expression,
+        Err(e) => return errors.push(broken(format!("rule compile error: {e}"))),
+    };
+    if (expression.uses_old && at.old.is_none() && !rule.optional_old_self) || (at.unchanged && !expression.uses_old) {
+        return;
+    }
+    match expression.program.execute(scope) {
+        Ok(Cel::Bool(true)) => {}
+        Ok(Cel::Bool(false)) => errors.push(rule.failure(node, at.value, scope, path)),
+        Ok(_) => errors.push(broken(format!("result is not a bool evaluating rule: {}", rule.named()))),
+        Err(e) => errors.push(broken(format!("{e} evaluating rule: {}", rule.named()))),
+    }
+}
