@@ -1,0 +1,84 @@
+//! What every handler and background task shares.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::hooks::Hooks;
+use crate::registry::{CRDS, NAMESPACES, Registry, Resource};
+use crate::status::ApiError;
+use crate::store::{Change, CommitError, Expect, Key, Store, Stored};
+
+/// The inside of a server.
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) hooks: Hooks,
+    pub(crate) git_version: String,
+    /// `host:port` as clients see it.
+    pub(crate) address: String,
+    pub(crate) stop: CancellationToken,
+    registry: RwLock<Arc<Registry>>,
+    /// Held while a registry is made, so that an older one never replaces a newer one.
+    remake: Mutex<()>,
+}
+
+impl Api {
+    pub(crate) fn new(store: Store, hooks: Hooks, git_version: String, address: String, stop: CancellationToken) -> Self {
+        let registry = Registry::new(&store.list(CRDS, None).0, None);
+        Self { store, hooks, git_version, address, stop, registry: RwLock::new(Arc::new(registry)), remake: Mutex::new(()) }
+    }
+
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read())
+    }
+
+    /// Serves what the CRDs now say.
+    pub(crate) fn refresh_registry(&self) {
+        let _one_at_a_time = self.remake.lock();
+        let before = self.registry();
+        let now = Registry::new(&self.store.list(CRDS, None).0, Some(&before));
+        *self.registry.write() = Arc::new(now);
+    }
+
+    /// Writes, and keeps the registry true when a CRD was written.
+    pub(crate) async fn commit(&self, change: Change) -> Result<Arc<Stored>, CommitError> {
+        let crd = &*change.key.shelf == CRDS;
+        let stored = self.store.commit(change).await?;
+        if crd {
+            self.refresh_registry();
+        }
+        Ok(stored)
+    }
+
+    /// Replaces (or with `None` removes) what was read as `old`.
+    pub(crate) async fn replace(&self, key: &Key, old: &Stored, object: Option<Value>) -> Result<Arc<Stored>, CommitError> {
+        self.commit(Change { key: key.clone(), expect: Expect::Version(old.version), object, guard: None }).await
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<(Key, Arc<Stored>)> {
+        let key = Key::new(&NAMESPACES.into(), "", name);
+        let stored = self.store.get(&key)?;
+        Some((key, stored))
+    }
+
+    pub(crate) fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        self.registry().find(group, version, plural).cloned()
+    }
+}
+
+impl From<CommitError> for ApiError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            // Every caller tries again on its own first.
+            CommitError::Stale => {
+                let mut error = Self::new(500, "ServerTimeout", "too many concurrent writers; please try again");
+                error.retry_after = Some(1);
+                error
+            }
+            CommitError::Disk(_) => Self::internal(error.to_string()),
+            CommitError::Closed => Self::new(503, "ServiceUnavailable", error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! CustomResourceDefinitions: names and status that the server fills in, and what it refuses.
+
+use serde_json::{Map, Value, json};
+
+use crate::object::{ObjectExt, now};
+use crate::registry::Resource;
+use crate::schema::FieldError;
+
+/// Keeps a CRD until its objects are gone.
+pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Fills in names, conversion and status. A CRD is served as soon as it is stored, so it is Established at once.
+pub(crate) fn complete(crd: &mut Value, new: bool) {
+    if new {
+        crd.add_finalizer(CLEANUP);
+    }
+    let kind = crd.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(names) = crd.pointer_mut("/spec/names").and_then(Value::as_object_mut) {
+        names.entry("singular").or_insert_with(|| Value::from(kind.to_lowercase()));
+        names.entry("listKind").or_insert_with(|| Value::from(format!("{kind}List")));
+    }
+    if let Some(spec) = crd.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.entry("conversion").or_insert_with(|| json!({"strategy": "None"}));
+    }
+    let names = crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));
+    let storage: Vec<Value> = versions(crd).filter(|v| v.get("storage") == Some(&json!(true))).filter_map(|v| v.get("name").cloned()).collect();
+    let status = crd.as_object_mut().map(|map| map.entry("status").or_insert_with(|| json!({})));
+    let Some(status) = status.and_then(Value::as_object_mut) else { return };
+    status.insert("acceptedNames".to_owned(), names);
+    let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
+    if let Some(stored) = stored.as_array_mut() {
+        for version in storage {
+            if !stored.contains(&version) {
+                stored.push(version);
+            }
+        }
+    }
+    established(status);
+}
+
+fn established(status: &mut Map<String, Value>) {
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({"lastTransitionTime": now(), "message": message, "reason": reason, "status": "True", "type": kind})
+    };
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    let Some(conditions) = conditions.as_array_mut() else { return };
+    let wanted = [
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    ];
+    for condition in wanted {
+        let same = conditions.iter().position(|c| c.get("type") == condition.get("type"));
+        match same.and_then(|at| conditions.get_mut(at)) {
+            Some(old) if old.get("status") == condition.get("status") => {}
+            Some(old) => *old = condition,
+            None => conditions.push(condition),
+        }
+    }
+}
+
+/// What the schema of CRDs cannot say: the name, one storage version, schemas that can be used.
+pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut refuse = |field: &str, message: String| errors.push(FieldError { reason: "FieldValueInvalid", field: field.to_owned(), message });
+    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let expected = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
+    if crd.name() != expected {
+        refuse("metadata.name", format!("Invalid value: \"{}\": must be spec.names.plural+\".\"+spec.group", crd.name()));
+    }
+    if versions(crd).filter(|v| v.get("storage") == Some(&json!(true))).count() != 1 {
+        let names: Vec<&str> = versions(crd).filter_map(|v| v.get("name")?.as_str()).collect();
+        refuse("spec.versions", format!("Invalid value: {}: must have exactly one version marked as storage version", json!(names)));
+    }
+    if text("/spec/conversion/strategy") == "Webhook" {
+        refuse("spec.conversion.strategy", "Invalid value: \"Webhook\": conversion webhooks are not supported by this server".to_owned());
+    }
+    for (index, version) in versions(crd).enumerate() {
+        if version.pointer("/schema/openAPIV3Schema").is_none() {
+            errors.push(FieldError {
+                reason: "FieldValueRequired",
+                field: format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                message: "Required value: schemas are required".to_owned(),
+            });
+        }
+    }
+    if errors.is_empty()
+        && let Err((field, reason)) = Resource::from_crd(crd)
+    {
+        errors.push(FieldError { reason: "FieldValueInvalid", field, message: format!("Invalid value: {reason}") });
+    }
+    errors
+}
+
+fn versions(crd: &Value) -> impl Iterator<Item = &Value> {
+    crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten()
+}

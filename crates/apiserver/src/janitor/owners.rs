@@ -1,0 +1,125 @@
+//! Owner references: dependents go with their owners, before them, or are set free.
+
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::object::ObjectExt;
+use crate::registry::Resource;
+use crate::rest::ATTEMPTS;
+use crate::rest::deletion::{DeleteOptions, FOREGROUND, ORPHAN, Propagation, remove};
+use crate::status::ApiError;
+use crate::store::{CommitError, Key, Stored};
+
+pub(super) async fn look(api: &Api, key: &Key) -> Result<(), ApiError> {
+    let Some(stored) = api.store.get(key) else { return Ok(()) };
+    let registry = api.registry();
+    let Some(resource) = registry.by_shelf(&key.shelf) else { return Ok(()) };
+    if stored.value.is_deleting() {
+        if stored.value.finalizers().contains(&ORPHAN) {
+            set_free(api, key, &stored).await?;
+            finish(api, key, ORPHAN).await?;
+        } else if stored.value.finalizers().contains(&FOREGROUND) && !blocked(api, &stored).await? {
+            finish(api, key, FOREGROUND).await?;
+        }
+        return Ok(());
+    }
+    abandon(api, resource, key, &stored).await
+}
+
+/// What is left of an object's owners.
+#[derive(Debug, Default)]
+struct Owners {
+    /// Still there.
+    alive: usize,
+    /// There, but waiting for this object to go first.
+    waiting: usize,
+    total: usize,
+}
+
+fn owners(api: &Api, object: &Value) -> Owners {
+    let mut owners = Owners::default();
+    for reference in object.owner_references() {
+        owners.total += 1;
+        let uid = reference.get("uid").and_then(Value::as_str).unwrap_or_default();
+        let Some(key) = api.store.by_uid(uid) else { continue };
+        // An owner in another namespace is no owner.
+        if !key.namespace.is_empty() && &*key.namespace != object.namespace() {
+            continue;
+        }
+        let Some(owner) = api.store.get(&key) else { continue };
+        if owner.value.is_deleting() && owner.value.finalizers().contains(&FOREGROUND) {
+            owners.waiting += 1;
+        } else {
+            owners.alive += 1;
+        }
+    }
+    owners
+}
+
+/// Deletes an object all of whose owners are gone (or wait for it).
+async fn abandon(api: &Api, resource: &Resource, key: &Key, stored: &Stored) -> Result<(), ApiError> {
+    let owners = owners(api, &stored.value);
+    if owners.total == 0 || owners.alive > 0 {
+        return Ok(());
+    }
+    let propagation = if owners.waiting > 0 { Some(Propagation::Foreground) } else { None };
+    let options = DeleteOptions { propagation, uid: Some(stored.value.uid().to_owned()), ..DeleteOptions::default() };
+    remove(api, resource, key, &options).await.map(drop)
+}
+
+/// Whether dependents that block still exist; asks each to go.
+async fn blocked(api: &Api, owner: &Stored) -> Result<bool, ApiError> {
+    let uid = owner.value.uid();
+    let mut blocked = false;
+    for key in api.store.dependents(uid) {
+        let Some(dependent) = api.store.get(&key) else { continue };
+        let reference = dependent.value.owner_references().iter().find(|r| r.get("uid").and_then(Value::as_str) == Some(uid));
+        blocked |= reference.is_some_and(|r| r.get("blockOwnerDeletion") == Some(&Value::Bool(true)));
+        if !dependent.value.is_deleting() {
+            api.store.suspect(key);
+        }
+    }
+    Ok(blocked)
+}
+
+/// Takes this owner out of every dependent's references.
+async fn set_free(api: &Api, owner: &Key, stored: &Stored) -> Result<(), ApiError> {
+    let uid = stored.value.uid();
+    for key in api.store.dependents(uid) {
+        rewrite(api, &key, |object| {
+            let left: Vec<Value> =
+                object.owner_references().iter().filter(|r| r.get("uid").and_then(Value::as_str) != Some(uid)).cloned().collect();
+            if left.is_empty() {
+                object.unset_meta("ownerReferences");
+            } else {
+                object.set_meta("ownerReferences", left);
+            }
+        })
+        .await?;
+    }
+    tracing::debug!(name = %owner.name, "dependents set free");
+    Ok(())
+}
+
+/// Takes a finalizer off; the object goes when it was the last.
+pub(super) async fn finish(api: &Api, key: &Key, finalizer: &str) -> Result<(), ApiError> {
+    rewrite(api, key, |object| object.remove_finalizer(finalizer)).await
+}
+
+/// Changes an object as only the server may. It goes when it is being deleted and nothing holds it any more.
+pub(super) async fn rewrite(api: &Api, key: &Key, change: impl Fn(&mut Value)) -> Result<(), ApiError> {
+    for _ in 0..ATTEMPTS {
+        let Some(old) = api.store.get(key) else { return Ok(()) };
+        let mut new = old.value.clone();
+        change(&mut new);
+        if new == old.value {
+            return Ok(());
+        }
+        let gone = crate::rest::update::released(&new) && new.is_deleting();
+        match api.replace(key, &old, (!gone).then_some(new)).await {
+            Err(CommitError::Stale) => {}
+            other => return Ok(other.map(drop)?),
+        }
+    }
+    Err(CommitError::Stale.into())
+}

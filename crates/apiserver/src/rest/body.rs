@@ -1,0 +1,98 @@
+//! Request bodies: JSON, YAML, and protobuf for built-in kinds.
+
+use serde_json::Value;
+
+use super::duplicates::duplicates;
+use super::route::Request;
+use crate::proto;
+use crate::registry::Resource;
+use crate::status::ApiError;
+
+/// A decoded body.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) object: Value,
+    /// Paths of keys that were given twice.
+    pub(crate) duplicates: Vec<String>,
+}
+
+const KNOWN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// Decodes any object, by content type; an absent type means JSON.
+pub(crate) fn decode(request: &Request) -> Result<Decoded, ApiError> {
+    let plain = |object| Decoded { object, duplicates: Vec::new() };
+    match request.media_type() {
+        "" | "application/json" => {
+            // Clients have sent protobuf and YAML under no type at all.
+            if request.body.starts_with(proto::MAGIC) {
+                return proto::decode(&request.body).map(plain).map_err(ApiError::bad_request);
+            }
+            let object = json(&request.body)?;
+            Ok(Decoded { object, duplicates: duplicates(&request.body) })
+        }
+        "application/yaml" => yaml(&request.body).map(plain),
+        "application/vnd.kubernetes.protobuf" => proto::decode(&request.body).map(plain).map_err(ApiError::bad_request),
+        _ => {
+            let known = format!("the body of the request was in an unknown format - accepted media types include: {KNOWN}");
+            Err(ApiError::unsupported_media(known))
+        }
+    }
+}
+
+/// Decodes an object of this resource's kind and checks that it says so.
+pub(crate) fn decode_kind(request: &Request, resource: &Resource) -> Result<Decoded, ApiError> {
+    let mut decoded = decode(request)?;
+    check_kind(&mut decoded.object, resource, &request.body)?;
+    Ok(decoded)
+}
+
+fn json(body: &[u8]) -> Result<Value, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let text = String::from_utf8_lossy(body);
+        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {} ({})", plain_reason(&error), shorten(&text)))
+    })
+}
+
+pub(crate) fn yaml(body: &[u8]) -> Result<Value, ApiError> {
+    let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("error converting YAML to JSON: the body is not UTF-8"))?;
+    serde_saphyr::from_str(text).map_err(|e| ApiError::bad_request(format!("error converting YAML to JSON: {e}")))
+}
+
+/// The parser's reason; where it is in the text is of use, the wording is serde's.
+pub(crate) fn plain_reason(error: &serde_json::Error) -> String {
+    error.to_string()
+}
+
+fn shorten(text: &str) -> String {
+    const MAX: usize = 512;
+    if text.chars().count() <= MAX { text.to_owned() } else { text.chars().take(MAX).collect::<String>() + "..." }
+}
+
+fn check_kind(object: &mut Value, resource: &Resource, body: &[u8]) -> Result<(), ApiError> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (kind, version) = (text("kind"), text("apiVersion"));
+    if !object.is_object() || kind.is_empty() {
+        let shown = shorten(&String::from_utf8_lossy(body));
+        let message = format!(
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{shown}' ({})",
+            resource.kind,
+            hex::encode(body.get(..12.min(body.len())).unwrap_or_default()),
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    let expected = resource.api_version();
+    if version != expected {
+        let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
+        return Err(ApiError::bad_request(message));
+    }
+    if kind != resource.kind {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let error = crate::schema::FieldError {
+            reason: "FieldValueInvalid",
+            field: "kind".to_owned(),
+            message: format!("Invalid value: \"{kind}\": must be {}", resource.kind),
+        };
+        return Err(ApiError::invalid(&resource.group, kind, name, &[error]));
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! DELETE of a collection.
+
+use serde_json::Value;
+
+use super::accept::Accept;
+use super::deletion::{DeleteOptions, remove};
+use super::route::Request;
+use super::{Target, present};
+use crate::api::Api;
+use crate::object::ObjectExt;
+use crate::registry::Resource;
+use crate::rest::Reply;
+use crate::selector::Selector;
+use crate::status::ApiError;
+use crate::store::Key;
+
+/// Deletes what the selectors match, one by one, and answers the list of it.
+pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resource: &Resource, accept: Accept) -> Result<Reply, ApiError> {
+    let options = DeleteOptions::read(request)?;
+    let selector = Selector::from_query(&request.query, resource)?;
+    let (objects, _) = api.store.list(&resource.shelf, target.namespace.as_deref());
+    let mut done = Vec::new();
+    for object in objects.iter().filter(|o| selector.matches(&o.value)) {
+        let key = Key::new(&resource.shelf, object.value.namespace(), object.value.name());
+        match remove(api, resource, &key, &options).await {
+            Ok(deleted) => done.push(deleted.object),
+            // Somebody else deleted it meanwhile.
+            Err(error) if error.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let values: Vec<&Value> = done.iter().map(|o| &o.value).collect();
+    present::many(api, resource, accept, &request.query, api.store.version(), &values)
+}

@@ -1,0 +1,154 @@
+//! PATCH: JSON merge patch, strategic merge patch, JSON patch.
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::accept::Accept;
+use super::admit::FieldsRefused;
+use super::body::{Decoded, plain_reason};
+use super::options::WriteOptions;
+use super::route::Request;
+use super::update::{Part, change, check_place};
+use super::present::{one, present as shown};
+use super::{Target, admit};
+use crate::api::Api;
+use crate::events;
+use crate::patch;
+use crate::registry::Resource;
+use crate::rest::Reply;
+use crate::schema::FieldError;
+use crate::status::ApiError;
+use crate::store::Key;
+
+/// A patch as it was sent.
+#[derive(Debug)]
+pub(super) enum Patch {
+    Merge(Value),
+    Strategic(Value),
+    Json(json_patch::Patch),
+}
+
+impl Patch {
+    pub(super) fn parse(request: &Request, resource: &Resource) -> Result<Self, ApiError> {
+        let accepted = "application/json-patch+json, application/merge-patch+json";
+        let unknown = "the body of the request was in an unknown format - accepted media types include";
+        match request.media_type() {
+            "application/merge-patch+json" => Ok(Self::Merge(object(&request.body)?)),
+            "application/strategic-merge-patch+json" if !resource.is_custom() => Ok(Self::Strategic(object(&request.body)?)),
+            "application/strategic-merge-patch+json" => {
+                Err(ApiError::unsupported_media(format!("{unknown}: {accepted}, application/apply-patch+yaml")))
+            }
+            "application/json-patch+json" => {
+                let operations = serde_json::from_slice(&request.body)
+                    .map_err(|e| ApiError::bad_request(format!("error decoding patch: {}", plain_reason(&e))))?;
+                Ok(Self::Json(operations))
+            }
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+                let strategic = if resource.is_custom() { "" } else { ", application/strategic-merge-patch+json" };
+                let message = format!(
+                    "server-side apply is not supported by this server yet, use client-side apply (kubectl apply without --server-side); \
+                     {unknown}: {accepted}{strategic}"
+                );
+                Err(ApiError::unsupported_media(message))
+            }
+            _ => Err(ApiError::unsupported_media("415: Unsupported Media Type")),
+        }
+    }
+
+    /// The patched object.
+    pub(super) fn apply(&self, resource: &Resource, object: &Value) -> Result<Value, ApiError> {
+        match self {
+            Self::Merge(changes) => {
+                let mut object = object.clone();
+                patch::json_merge(&mut object, changes);
+                Ok(object)
+            }
+            Self::Strategic(changes) => match resource.builtin() {
+                Some(builtin) => patch::strategic(builtin, object, changes).map_err(|e| self.refused(object, &e)),
+                None => Err(ApiError::unsupported_media("415: Unsupported Media Type")),
+            },
+            Self::Json(operations) => {
+                let mut object = object.clone();
+                json_patch::patch(&mut object, operations).map_err(|_| unprocessable())?;
+                Ok(object)
+            }
+        }
+    }
+
+    /// 422 about the patch; its value is shown as the real server does: the patched object, or for a strategic patch the patch in
+    /// the way Go prints a map.
+    fn refused(&self, patched: &Value, why: &str) -> ApiError {
+        let shown = match self {
+            Self::Strategic(changes) => go_value(changes),
+            _ => patched.to_string(),
+        };
+        let message = format!("Invalid value: {}: {why}", Value::from(shown));
+        ApiError::invalid("", "", "", &[FieldError { reason: "FieldValueInvalid", field: "patch".to_owned(), message }])
+    }
+}
+
+fn unprocessable() -> ApiError {
+    let mut error = ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request");
+    error.details = Some(serde_json::json!({}));
+    error
+}
+
+fn object(body: &[u8]) -> Result<Value, ApiError> {
+    let kind = |value: &Value| match value {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        _ => "null",
+    };
+    let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::bad_request("invalid JSON patch"))?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    let message = format!("error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}", kind(&value));
+    Err(ApiError::bad_request(message))
+}
+
+/// `map[spec:map[replicas:1]]`: how Go prints decoded JSON, keys sorted.
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(go_value).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
+            pairs.sort_by_key(|(key, _)| key.as_str());
+            format!("map[{}]", pairs.iter().map(|(k, v)| format!("{k}:{}", go_value(v))).collect::<Vec<_>>().join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+pub(super) async fn patch(
+    api: &Api,
+    request: &Request,
+    target: &Target,
+    resource: &Resource,
+    part: Part,
+    accept: Accept,
+) -> Result<Reply, ApiError> {
+    let patch = Patch::parse(request, resource)?;
+    let options = WriteOptions::from_query(&request.query, "PatchOptions")?;
+    let name = target.name.as_deref().unwrap_or_default();
+    let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
+    let warnings = Mutex::new(Vec::new());
+    let make = |old: &Value| {
+        let patched = patch.apply(resource, &shown(resource, old))?;
+        let mut decoded = Decoded { object: patched.clone(), duplicates: Vec::new() };
+        let found = admit::fields(resource, &mut decoded, options.validation).map_err(|e| match &e {
+            // A strategic patch is merged without Go's JSON decoder, whose words differ.
+            FieldsRefused::Type(error) if matches!(patch, Patch::Strategic(_)) => patch.refused(&patched, &error.unstructured()),
+            _ => patch.refused(&patched, &e.to_string()),
+        })?;
+        *warnings.lock() = found;
+        check_place(&decoded.object, target)?;
+        Ok(if resource.group == "events.k8s.io" { events::to_core(&decoded.object) } else { decoded.object })
+    };
+    let stored = change(api, resource, part, &key, options.dry_run, make).await?;
+    Ok(one(api, resource, accept, &request.query, 200, &stored.value)?.warnings(&warnings.into_inner()))
+}

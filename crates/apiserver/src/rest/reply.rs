@@ -1,0 +1,96 @@
+//! Answers on their way to the wire.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use serde_json::Value;
+
+use crate::status::ApiError;
+
+/// The body of every answer.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A body that is sent as it comes.
+pub(crate) fn body_stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    StreamBody::new(stream.map(|bytes| Ok(Frame::data(bytes)))).boxed_unsync()
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    code: u16,
+    content_type: &'static str,
+    body: Bytes,
+    headers: Vec<(&'static str, String)>,
+    warnings: Vec<String>,
+}
+
+impl Reply {
+    pub(crate) fn json(code: u16, value: &Value) -> Self {
+        let mut body = value.to_string().into_bytes();
+        body.push(b'\n');
+        Self::bytes(code, "application/json", body)
+    }
+
+    pub(crate) fn yaml(code: u16, value: &Value) -> Self {
+        match serde_saphyr::to_string(value) {
+            Ok(text) => Self::bytes(code, "application/yaml", text),
+            Err(error) => Self::from(ApiError::internal(format!("YAML: {error}"))),
+        }
+    }
+
+    pub(crate) fn text(code: u16, body: impl Into<Bytes>) -> Self {
+        Self::bytes(code, "text/plain; charset=utf-8", body)
+    }
+
+    pub(crate) fn bytes(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { code, content_type, body: body.into(), headers: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Replaces a header, `cache-control` included.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn warnings(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Full::new(self.body).boxed_unsync());
+        *response.status_mut() = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+        for warning in self.warnings {
+            // A quoted string: RFC 9110 5.6.4.
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+                headers.append(header::WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+impl From<ApiError> for Reply {
+    fn from(error: ApiError) -> Self {
+        let reply = Self::json(error.code, &error.body());
+        match error.retry_after {
+            Some(seconds) => reply.header("retry-after", seconds.to_string()),
+            None => reply,
+        }
+    }
+}

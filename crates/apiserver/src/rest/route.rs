@@ -1,0 +1,159 @@
+//! From an authenticated request to its handler.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+
+use super::accept::Accept;
+use super::query::Query;
+use super::update::Part;
+use super::{
+    Body, Reply, Target, collection, create, deletion, logs, patch, read, review, scale, static_paths, update,
+};
+use crate::api::Api;
+use crate::registry::Resource;
+use crate::status::ApiError;
+use crate::watch;
+
+/// A request with its whole body.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// The content type without its parameters.
+    pub(crate) fn media_type(&self) -> &str {
+        self.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim()
+    }
+}
+
+/// Answers a request that carried no token: only a few paths are for everybody.
+pub(crate) fn refuse(api: &Api, method: &Method, path: &str, query: &Query) -> Response<Body> {
+    if matches!(*method, Method::GET | Method::HEAD)
+        && let Some(reply) = static_paths::open(api, path)
+    {
+        return reply.into_response();
+    }
+    let verb = verb(method, path, query);
+    let user = "User \"system:anonymous\"";
+    let error = match Target::parse(path) {
+        Some(target) => {
+            let scope = match &target.namespace {
+                Some(namespace) => format!("in the namespace \"{namespace}\""),
+                None => "at the cluster scope".to_owned(),
+            };
+            let why = format!("{user} cannot {verb} resource \"{}\" in API group \"{}\" {scope}", target.resource, target.group);
+            match api.resource(&target.group, &target.version, &target.resource) {
+                Some(resource) => match &target.name {
+                    Some(name) => ApiError::forbidden(&resource, name, &why),
+                    None => ApiError::new(403, "Forbidden", format!("{} is forbidden: {why}", resource.qualified())),
+                },
+                None => ApiError::new(403, "Forbidden", format!("forbidden: {why}")),
+            }
+        }
+        None => ApiError::new(403, "Forbidden", format!("forbidden: {user} cannot {verb} path \"{path}\"")),
+    };
+    Reply::from(error).into_response()
+}
+
+fn verb(method: &Method, path: &str, query: &Query) -> &'static str {
+    let target = Target::parse(path);
+    let named = target.as_ref().is_none_or(|t| t.name.is_some());
+    match method.as_str() {
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" if named => "delete",
+        "DELETE" => "deletecollection",
+        _ if query.flag("watch") => "watch",
+        _ if named => "get",
+        _ => "list",
+    }
+}
+
+/// Answers an authenticated request.
+pub(crate) async fn handle(api: Arc<Api>, request: Request) -> Response<Body> {
+    let read_only = matches!(request.method, Method::GET | Method::HEAD);
+    if read_only && let Some(reply) = static_paths::open(&api, &request.path) {
+        return reply.into_response();
+    }
+    if let Some(reply) = static_paths::known(&api, &request) {
+        let reply = if read_only { reply } else { Err(ApiError::method_not_allowed()) };
+        return reply.unwrap_or_else(Reply::from).into_response();
+    }
+    let Some(target) = Target::parse(&request.path) else { return static_paths::not_found().into_response() };
+    if let Some(reply) = review::review(&target.group, &target.resource, &request) {
+        return reply.unwrap_or_else(Reply::from).into_response();
+    }
+    let Some(resource) = api.resource(&target.group, &target.version, &target.resource) else {
+        return static_paths::not_found().into_response();
+    };
+    match dispatch(&api, &request, &target, &resource).await {
+        Ok(response) => response,
+        Err(error) => Reply::from(error).into_response(),
+    }
+}
+
+async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: &Arc<Resource>) -> Result<Response<Body>, ApiError> {
+    if target.namespace.is_some() && !resource.namespaced {
+        return Ok(static_paths::not_found().into_response());
+    }
+    if let Some(subresource) = &target.subresource {
+        return sub(api, request, target, resource, subresource).await;
+    }
+    let accept = Accept::negotiate(request.header("accept"), false)?;
+    let placed = !resource.namespaced || target.namespace.is_some();
+    let reply = match (request.method.as_str(), target.name.is_some()) {
+        ("GET" | "HEAD", false) if target.watch || request.query.flag("watch") => {
+            return watch::serve(api, request, target, resource, accept);
+        }
+        ("GET" | "HEAD", false) => read::list(api, request, target, resource, accept)?,
+        ("GET" | "HEAD", true) if placed => read::get(api, request, target, resource, accept)?,
+        ("POST", false) => create::post(api, request, target, resource, accept).await?,
+        ("PUT", true) if placed => update::put(api, request, target, resource, Part::Main, accept).await?,
+        ("PATCH", true) if placed => patch::patch(api, request, target, resource, Part::Main, accept).await?,
+        ("DELETE", true) if placed => deletion::delete(api, request, target, resource, accept).await?,
+        ("DELETE", false) if placed => collection::delete(api, request, target, resource, accept).await?,
+        ("PUT", false) => return Err(ApiError::bad_request("name must be provided")),
+        (_, true) if !placed => return Ok(static_paths::not_found().into_response()),
+        _ => return Err(ApiError::method_not_allowed()),
+    };
+    Ok(reply.into_response())
+}
+
+async fn sub(
+    api: &Arc<Api>,
+    request: &Request,
+    target: &Target,
+    resource: &Arc<Resource>,
+    subresource: &str,
+) -> Result<Response<Body>, ApiError> {
+    let pods = resource.is("", "pods");
+    let reply = match (subresource, request.method.as_str()) {
+        ("status", _) if resource.has_status => {
+            let accept = Accept::negotiate(request.header("accept"), false)?;
+            match request.method.as_str() {
+                "GET" | "HEAD" => read::get(api, request, target, resource, accept)?,
+                "PUT" => update::put(api, request, target, resource, Part::Status, accept).await?,
+                "PATCH" => patch::patch(api, request, target, resource, Part::Status, accept).await?,
+                _ => return Err(ApiError::method_not_allowed()),
+            }
+        }
+        ("scale", _) => scale::scale(api, request, target, resource).await?,
+        ("log", "GET") if resource.has_log => return logs::logs(api, request, target, resource).await,
+        ("log", _) if resource.has_log => return Err(ApiError::method_not_allowed()),
+        ("exec" | "attach" | "portforward", _) if pods => logs::interactive(api, target, resource, subresource)?,
+        _ => static_paths::not_found(),
+    };
+    Ok(reply.into_response())
+}

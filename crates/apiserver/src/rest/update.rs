@@ -1,0 +1,214 @@
+//! PUT, and the step from an object's old state to its next that patches and scaling share.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::accept::Accept;
+use super::options::WriteOptions;
+use super::route::Request;
+use super::{ATTEMPTS, Target, admit, body, present};
+use crate::api::Api;
+use crate::events;
+use crate::object::{ObjectExt, set_or_remove};
+use crate::registry::Resource;
+use crate::rest::Reply;
+use crate::schema::FieldError;
+use crate::status::ApiError;
+use crate::store::{CommitError, Key, Stored};
+
+/// Which part of the object a path writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Main,
+    Status,
+}
+
+pub(super) async fn put(
+    api: &Api,
+    request: &Request,
+    target: &Target,
+    resource: &Resource,
+    part: Part,
+    accept: Accept,
+) -> Result<Reply, ApiError> {
+    let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
+    let mut decoded = body::decode_kind(request, resource)?;
+    let warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
+    let mut object = decoded.object;
+    if resource.group == "events.k8s.io" {
+        object = events::to_core(&object);
+    }
+    let name = target.name.as_deref().unwrap_or_default();
+    check_place(&object, target)?;
+    let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
+    let stored = change(api, resource, part, &key, options.dry_run, |_| Ok(object.clone())).await?;
+    Ok(present::one(api, resource, accept, &request.query, 200, &stored.value)?.warnings(&warnings))
+}
+
+/// The object may leave out its name and namespace; it may not contradict the path.
+pub(super) fn check_place(object: &Value, target: &Target) -> Result<(), ApiError> {
+    let name = target.name.as_deref().unwrap_or_default();
+    if !object.name().is_empty() && object.name() != name {
+        let given = object.name();
+        return Err(ApiError::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+    }
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    if !namespace.is_empty() && !object.namespace().is_empty() && object.namespace() != namespace {
+        return Err(ApiError::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+    }
+    Ok(())
+}
+
+/// Reads, computes, checks and writes, again when somebody else was faster and the new state does not name a version.
+/// `make` gets the object as stored and returns what it shall become.
+pub(crate) async fn change(
+    api: &Api,
+    resource: &Resource,
+    part: Part,
+    key: &Key,
+    dry_run: bool,
+    make: impl Fn(&Value) -> Result<Value, ApiError>,
+) -> Result<Arc<Stored>, ApiError> {
+    for _ in 0..ATTEMPTS {
+        let old = api.store.get(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+        let made = make(&old.value)?;
+        check_version(resource, &made, &old, &key.name)?;
+        let next = next(api, resource, part, &old.value, made)?;
+        let (object, shown) = match next {
+            Next::Same => return Ok(old),
+            Next::Put(object) => (Some(object), None),
+            Next::Remove(object) => (None, Some(object)),
+        };
+        if dry_run {
+            let value = shown.or(object).unwrap_or(Value::Null);
+            return Ok(Arc::new(Stored { value, version: old.version }));
+        }
+        match api.replace(key, &old, object).await {
+            Err(CommitError::Stale) => {}
+            other => {
+                let stored = other?;
+                let Some(mut value) = shown else { return Ok(stored) };
+                value.set_meta("resourceVersion", stored.version.to_string());
+                return Ok(Arc::new(Stored { value, version: stored.version }));
+            }
+        }
+    }
+    Err(CommitError::Stale.into())
+}
+
+fn check_version(resource: &Resource, made: &Value, old: &Stored, name: &str) -> Result<(), ApiError> {
+    match made.resource_version() {
+        "" if resource.is_custom() => {
+            let error = FieldError {
+                reason: "FieldValueInvalid",
+                field: "metadata.resourceVersion".to_owned(),
+                message: "Invalid value: 0: must be specified for an update".to_owned(),
+            };
+            Err(ApiError::invalid(&resource.group, &resource.plural, name, &[error]))
+        }
+        "" | "0" => Ok(()),
+        version if version == old.version.to_string() => Ok(()),
+        _ => Err(ApiError::conflict(resource, name)),
+    }
+}
+
+/// What an object becomes.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Nothing changes: no new version, no event.
+    Same,
+    Put(Value),
+    /// The last finalizer is gone: the object goes too. Its last state is for the answer.
+    Remove(Value),
+}
+
+/// Computes the next state of `old`, given what a client wants it to be.
+pub(crate) fn next(api: &Api, resource: &Resource, part: Part, old: &Value, wanted: Value) -> Result<Next, ApiError> {
+    let uid = wanted.uid();
+    if !uid.is_empty() && uid != old.uid() {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+        return Err(ApiError::conflict_because(&resource.group, &resource.plural, old.name(), &why));
+    }
+    let mut new = match part {
+        Part::Main => main_part(resource, old, wanted),
+        Part::Status => {
+            let mut new = old.clone();
+            set_or_remove(&mut new, "status", wanted.get("status"));
+            new
+        }
+    };
+    admit::complete(api, resource, &mut new, Some(old))?;
+    admit::validate(resource, &new, Some(old))?;
+    if part == Part::Main && raises_generation(resource, old, &new) {
+        new.set_meta("generation", old.generation() + 1);
+    }
+    if new.is_deleting() && released(&new) {
+        return Ok(Next::Remove(new));
+    }
+    Ok(if new == *old { Next::Same } else { Next::Put(new) })
+}
+
+/// The wanted object with everything that is not its writer's to change.
+fn main_part(resource: &Resource, old: &Value, mut new: Value) -> Value {
+    for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        keep_meta(&mut new, old, key);
+    }
+    for key in ["generation", "generateName", "selfLink", "managedFields"] {
+        keep_meta(&mut new, old, key);
+    }
+    for key in ["apiVersion", "kind"] {
+        set_or_remove(&mut new, key, old.get(key));
+    }
+    if resource.has_status {
+        set_or_remove(&mut new, "status", old.get("status"));
+    }
+    if resource.is("", "namespaces") {
+        // The namespace's own finalizers end only with its content.
+        set_or_remove(&mut new, "spec", old.get("spec"));
+    }
+    drop_empty(&mut new, old);
+    new
+}
+
+fn keep_meta(new: &mut Value, old: &Value, key: &str) {
+    match old.meta(key) {
+        Some(value) => new.set_meta(key, value.clone()),
+        None => new.unset_meta(key),
+    }
+}
+
+/// An emptied map or list of metadata is the same as none.
+fn drop_empty(new: &mut Value, old: &Value) {
+    for key in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        let empty = match new.meta(key) {
+            Some(Value::Object(map)) => map.is_empty(),
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Null) => true,
+            _ => false,
+        };
+        if empty && old.meta(key) != new.meta(key) {
+            new.unset_meta(key);
+        }
+    }
+}
+
+fn raises_generation(resource: &Resource, old: &Value, new: &Value) -> bool {
+    match resource.builtin() {
+        Some(builtin) => builtin.generation && builtin.generation_fields.iter().any(|field| old.get(field) != new.get(field)),
+        None => {
+            let counts = |key: &str| !(matches!(key, "metadata" | "apiVersion" | "kind") || resource.has_status && key == "status");
+            let fields = |o: &Value| -> Vec<String> { o.as_object().map(|m| m.keys().cloned().collect()).unwrap_or_default() };
+            let mut keys = fields(old);
+            keys.extend(fields(new));
+            keys.iter().any(|key| counts(key) && old.get(key) != new.get(key))
+        }
+    }
+}
+
+/// A deleting object that nothing holds any more.
+pub(crate) fn released(object: &Value) -> bool {
+    let grace = object.meta("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+    let spec = object.pointer("/spec/finalizers").and_then(Value::as_array);
+    object.finalizers().is_empty() && grace == 0 && (object.get("kind") != Some(&Value::from("Namespace")) || spec.is_none_or(Vec::is_empty))
+}

@@ -1,0 +1,37 @@
+//! Label and field selectors.
+
+mod field;
+mod label;
+
+use serde_json::Value;
+
+pub(crate) use field::FieldSelector;
+pub(crate) use label::LabelSelector;
+
+use crate::registry::Resource;
+use crate::rest::Query;
+use crate::status::ApiError;
+
+/// Which objects a list, a watch or a collection delete is about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selector {
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+impl Selector {
+    pub(crate) fn from_query(query: &Query, resource: &Resource) -> Result<Self, ApiError> {
+        let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or_default()).map_err(|e| {
+            ApiError::bad_request(format!("unable to parse requirement: {e}"))
+        })?;
+        let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or_default(), resource).map_err(ApiError::bad_request)?;
+        Ok(Self { labels, fields })
+    }
+
+    pub(crate) fn matches(&self, object: &Value) -> bool {
+        self.labels.matches(object) && self.fields.matches(object)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The database file: one table of objects as JSON, one of numbers.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use serde_json::Value;
+
+use super::Key;
+use super::memory::Loaded;
+
+const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// The last resourceVersion handed out.
+const VERSION: &str = "version";
+/// How often the database was opened; written at each start, so that a file that cannot be written is noticed then.
+const STARTS: &str = "starts";
+/// Pages kept by redb; everything is in memory already.
+const CACHE: usize = 1 << 20;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("{0}: {1}")]
+    Io(PathBuf, io::Error),
+    #[error("{0} is damaged ({1})")]
+    Damaged(PathBuf, String),
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+}
+
+/// A change to write: no JSON deletes.
+pub(super) struct Row<'a> {
+    pub(super) key: &'a Key,
+    pub(super) json: Option<&'a [u8]>,
+}
+
+pub(super) struct Disk {
+    path: PathBuf,
+    /// Gone after a failed write: redb wants to be opened again then.
+    database: Option<Database>,
+    restore: Vec<(Key, Option<Vec<u8>>)>,
+}
+
+impl Disk {
+    pub(super) fn open(path: &Path) -> Result<(Self, Loaded), OpenError> {
+        // A damaged file may make the library panic instead of returning an error.
+        let opened = std::panic::catch_unwind(|| open_and_load(path));
+        let (database, loaded) = opened.unwrap_or_else(|_| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
+        Ok((Self { path: path.to_owned(), database: Some(database), restore: Vec::new() }, loaded))
+    }
+
+    /// Writes all rows and the version in one durable transaction.
+    pub(super) fn write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), String> {
+        let result = self.try_write(rows, version);
+        match result {
+            Ok(()) => {
+                self.restore.clear();
+                Ok(())
+            }
+            Err(error) => {
+                self.database = None;
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// With the next write, this key goes back to what it was.
+    pub(super) fn restore(&mut self, key: Key, json: Option<Vec<u8>>) {
+        self.restore.push((key, json));
+    }
+
+    fn try_write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), redb::Error> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => builder().open(&self.path)?,
+        };
+        let database = self.database.insert(database);
+        let transaction = database.begin_write()?;
+        {
+            let mut objects = transaction.open_table(OBJECTS)?;
+            let restored = self.restore.iter().map(|(key, json)| Row { key, json: json.as_deref() });
+            for row in restored.chain(rows.iter().map(|r| Row { key: r.key, json: r.json })) {
+                let key = text_key(row.key);
+                match row.json {
+                    Some(json) => drop(objects.insert(key.as_str(), json)?),
+                    None => drop(objects.remove(key.as_str())?),
+                }
+            }
+            transaction.open_table(NUMBERS)?.insert(VERSION, version)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
+    let database = builder().create(path).map_err(|e| open_error(path, e))?;
+    let loaded = prepare(&database).and_then(|()| load(&database, path));
+    match loaded {
+        Ok(loaded) => Ok((database, loaded?)),
+        Err(error) => Err(storage_error(path, error)),
+    }
+}
+
+/// Creates the tables and counts the start.
+fn prepare(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(OBJECTS)?;
+    {
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        let starts = numbers.get(STARTS)?.map_or(0, |n| n.value());
+        numbers.insert(STARTS, starts + 1)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn load(database: &Database, path: &Path) -> Result<Result<Loaded, OpenError>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let version = transaction.open_table(NUMBERS)?.get(VERSION)?.map_or(0, |n| n.value());
+    let mut objects = Vec::new();
+    for row in transaction.open_table(OBJECTS)?.iter()? {
+        let (key, json) = row?;
+        match (parse_key(key.value()), serde_json::from_slice::<Value>(json.value())) {
+            (Some(key), Ok(value)) => objects.push((key, value)),
+            _ => return Ok(Err(OpenError::Damaged(path.to_owned(), format!("object {:?} cannot be read", key.value())))),
+        }
+    }
+    Ok(Ok(Loaded { objects, version }))
+}
+
+fn text_key(key: &Key) -> String {
+    format!("{}\0{}\0{}", key.shelf, key.namespace, key.name)
+}
+
+fn parse_key(text: &str) -> Option<Key> {
+    let mut parts = text.split('\0');
+    let (shelf, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Key { shelf: shelf.into(), namespace: namespace.into(), name: name.into() })
+}
+
+fn open_error(path: &Path, error: DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
+        DatabaseError::Storage(error) => storage_error(path, error.into()),
+        other => OpenError::Damaged(path.to_owned(), other.to_string()),
+    }
+}
+
+fn storage_error(path: &Path, error: redb::Error) -> OpenError {
+    match error {
+        // redb calls a file that is not one of its own "invalid data", a shortened one "unexpected end".
+        redb::Error::Io(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            OpenError::Damaged(path.to_owned(), e.to_string())
+        }
+        redb::Error::Io(e) => OpenError::Io(path.to_owned(), e),
+        other => OpenError::Damaged(path.to_owned(), other.to_string()),
+    }
+}
+

@@ -1,0 +1,234 @@
+//! Watches: what there is, then what changes, one JSON line per event.
+//!
+//! A watch holds a position, not a queue: it reads the shelf's window of events when it can send. One that falls out of the window is
+//! told so (410) and ends, so that a slow client costs no memory.
+
+mod filter;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::Response;
+use rand::Rng;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::object::ObjectExt;
+use crate::registry::Resource;
+use crate::rest::{Accept, Body, Query, Request, Shape, Target, body_stream, present, table};
+use crate::selector::Selector;
+use crate::status::ApiError;
+use crate::store::Stored;
+use filter::{Kind, Seen};
+
+/// Events read from the window at a time.
+const CHUNK: usize = 64;
+/// How often an idle watch that asked for them gets a bookmark.
+const BOOKMARK: Duration = Duration::from_secs(60);
+
+/// Starts a watch.
+pub(crate) fn serve(
+    api: &Arc<Api>,
+    request: &Request,
+    target: &Target,
+    resource: &Arc<Resource>,
+    accept: Accept,
+) -> Result<Response<Body>, ApiError> {
+    let query = &request.query;
+    refuse_watch_list(query)?;
+    let selector = Selector::from_query(query, resource)?;
+    let from = version(query)?;
+    let changed = api.store.subscribe(&resource.shelf);
+    let mut watch = Watch {
+        api: Arc::clone(api),
+        resource: Arc::clone(resource),
+        selector,
+        query: query.clone(),
+        accept,
+        namespace: target.namespace.clone(),
+        changed,
+        position: from,
+        lines: VecDeque::new(),
+        bookmarks: query.flag("allowWatchBookmarks"),
+        next_bookmark: Instant::now() + BOOKMARK,
+        deadline: Instant::now() + timeout(query)?,
+        sent_columns: false,
+        ended: false,
+    };
+    if from == 0 {
+        watch.begin_with_all();
+    }
+    let lines = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|line| (line, watch)) });
+    let mut response = Response::new(body_stream(lines));
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}
+
+/// Watch-lists are refused in the way that makes client-go list first and watch then.
+fn refuse_watch_list(query: &Query) -> Result<(), ApiError> {
+    let forbidden = |field: &str, message: String| Err(ApiError::invalid_options("ListOptions", field, "FieldValueForbidden", message));
+    if query.flag("sendInitialEvents") {
+        let message = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+        return forbidden("sendInitialEvents", message.to_owned());
+    }
+    if query.get("resourceVersionMatch").is_some() {
+        let message = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        return forbidden("resourceVersionMatch", message.to_owned());
+    }
+    Ok(())
+}
+
+fn version(query: &Query) -> Result<u64, ApiError> {
+    let Some(text) = query.get("resourceVersion") else { return Ok(0) };
+    text.parse().map_err(|_| {
+        let message = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
+        ApiError::invalid_options("ListOptions", "resourceVersion", "FieldValueInvalid", message)
+    })
+}
+
+/// What the client asks for, else half an hour to an hour, spread so that clients do not all come back at once.
+fn timeout(query: &Query) -> Result<Duration, ApiError> {
+    match query.get("timeoutSeconds") {
+        None => Ok(Duration::from_secs(rand::rng().random_range(1800..3600))),
+        Some(text) => match text.parse::<u64>() {
+            Ok(0) => Ok(Duration::from_secs(1800)),
+            Ok(seconds) => Ok(Duration::from_secs(seconds.min(86_400))),
+            Err(_) => Err(ApiError::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
+        },
+    }
+}
+
+struct Watch {
+    api: Arc<Api>,
+    resource: Arc<Resource>,
+    selector: Selector,
+    query: Query,
+    accept: Accept,
+    namespace: Option<String>,
+    changed: tokio::sync::watch::Receiver<u64>,
+    /// Everything up to this version is sent or in `lines`.
+    position: u64,
+    lines: VecDeque<Line>,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    deadline: Instant,
+    sent_columns: bool,
+    ended: bool,
+}
+
+/// An event that waits for the client to read; rendered only then.
+struct Line {
+    kind: Kind,
+    object: Arc<Stored>,
+    /// The version to show when it is not the object's own.
+    version: u64,
+}
+
+impl Watch {
+    fn begin_with_all(&mut self) {
+        let (objects, version) = self.api.store.list(&self.resource.shelf, self.namespace.as_deref());
+        self.position = version;
+        let matching = objects.into_iter().filter(|o| self.selector.matches(&o.value));
+        self.lines = matching.map(|object| Line { kind: Kind::Added, version: object.version, object }).collect();
+    }
+
+    /// The next line, or none when the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(self.render(&line));
+            }
+            if self.ended {
+                return None;
+            }
+            self.changed.borrow_and_update();
+            match self.read() {
+                Err(gone) => {
+                    self.ended = true;
+                    return Some(event("ERROR", &gone.body()));
+                }
+                Ok(more) if more || !self.lines.is_empty() => continue,
+                Ok(_) => {}
+            }
+            let bookmark = self.bookmarks.then_some(self.next_bookmark);
+            tokio::select! {
+                changed = self.changed.changed() => if changed.is_err() { return None },
+                () = self.api.stop.cancelled() => return None,
+                () = tokio::time::sleep_until(self.deadline) => return None,
+                () = tokio::time::sleep_until(bookmark.unwrap_or(self.deadline)), if bookmark.is_some() => {
+                    self.next_bookmark = Instant::now() + BOOKMARK;
+                    return Some(self.bookmark());
+                }
+            }
+        }
+    }
+
+    /// Takes the next events from the window; says whether there may be more.
+    fn read(&mut self) -> Result<bool, ApiError> {
+        let (events, position) = self.api.store.events_after(&self.resource.shelf, self.position, CHUNK).map_err(|expired| {
+            ApiError::new(410, "Expired", format!("too old resource version: {} ({})", self.position, expired.floor))
+        })?;
+        self.position = position;
+        let more = events.len() == CHUNK;
+        for happened in events {
+            let inside = |o: &Stored| self.namespace.as_deref().is_none_or(|n| n == o.value.namespace()) && self.selector.matches(&o.value);
+            if let Some(Seen { kind, object }) = filter::seen(&happened, inside) {
+                self.lines.push_back(Line { kind, object, version: happened.version });
+            }
+        }
+        Ok(more)
+    }
+
+    fn render(&mut self, line: &Line) -> Bytes {
+        let mut value = line.object.value.clone();
+        if line.version != line.object.version {
+            value.set_meta("resourceVersion", line.version.to_string());
+        }
+        let shown = match self.accept.shape {
+            Shape::Table(meta) => {
+                let head = !std::mem::replace(&mut self.sent_columns, true);
+                let version = line.version.to_string();
+                match table(&self.api, &self.resource, meta, &self.query, &version, &[&value], head) {
+                    Ok(table) => table,
+                    Err(error) => {
+                        self.ended = true;
+                        self.lines.clear();
+                        return event("ERROR", &error.body());
+                    }
+                }
+            }
+            Shape::Partial(meta) => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": value.get("metadata")})
+            }
+            Shape::Object | Shape::Discovery(_) => present(&self.resource, &value),
+        };
+        event(line.kind.as_str(), &shown)
+    }
+
+    fn bookmark(&self) -> Bytes {
+        let mut object = json!({
+            "kind": self.resource.kind, "apiVersion": self.resource.api_version(),
+            "metadata": {"resourceVersion": self.position.to_string(), "creationTimestamp": null},
+        });
+        if let Shape::Table(meta) | Shape::Partial(meta) = self.accept.shape {
+            let kind = if matches!(self.accept.shape, Shape::Table(_)) { "Table" } else { "PartialObjectMetadata" };
+            object = json!({"kind": kind, "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": {"resourceVersion": self.position.to_string()}});
+        }
+        event("BOOKMARK", &object)
+    }
+}
+
+fn event(kind: &str, object: &Value) -> Bytes {
+    let mut line = json!({"type": kind, "object": object}).to_string();
+    line.push('\n');
+    Bytes::from(line)
+}
+
+#[cfg(test)]
+mod tests;
