@@ -25,6 +25,7 @@ mod line;
 mod link;
 mod provision;
 mod status;
+mod version;
 mod watch;
 mod work;
 mod world;

@@ -143,7 +143,7 @@ mod tests {
         report.limits.insert(five.name.clone(), numbers);
         let mut log = LimitsLog::default();
         let said = |lines: Vec<Line>| lines.into_iter().map(|it| (it.change, it.limit.value, it.current)).collect::<Vec<_>>();
-        assert_eq!(said(log.in_force(&model(&[five.clone()]), Some(&report))), [(Change::InForce, 5, 3)]);
+        assert_eq!(said(log.in_force(&model(std::slice::from_ref(&five)), Some(&report))), [(Change::InForce, 5, 3)]);
         assert!(log.in_force(&model(&[five]), Some(&report)).is_empty(), "nothing new");
         let lines = said(log.in_force(&model(&[seven.clone(), other]), Some(&report)));
         assert_eq!(lines, [(Change::Changed(5), 7, 3), (Change::Set, 1, 0)]);

@@ -61,7 +61,7 @@ pub(crate) async fn watch(client: kube::Client, kind: Kind, namespace: String, c
                 step(kind, event, &mut listing)
             }
             Err(error) if is_absent(&error) => {
-                trouble.note(kind, "its CRD is not installed", true);
+                trouble.note(kind, "its CRD is not installed", false);
                 Some(Change::Absent(kind))
             }
             Err(error) => {

@@ -11,6 +11,7 @@ use weir_translate::{ProxySpec, ProxyState};
 use super::spec::Template;
 use crate::backoff::Backoff;
 use crate::json::three_way;
+use crate::version::is_older_state;
 
 /// After a failed request.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -85,8 +86,11 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// An own object was seen.
+    /// An own object was seen, by a watch or in an answer; whichever is newer counts.
     pub(crate) fn observe(&mut self, item: Item, object: Value) {
+        if self.found.get(&item).is_some_and(|found| is_older_state(&object, found)) {
+            return;
+        }
         self.dirty.insert(item.clone());
         self.found.insert(item, object);
     }
@@ -148,7 +152,7 @@ impl Fleet {
         pace.not_before = Some(now + wait);
         match outcome {
             Outcome::Stored(object) => {
-                self.found.insert(item.clone(), object);
+                self.observe(item.clone(), object);
                 if let Some(desired) = self.wanted.get(item).and_then(|it| it.object.clone()) {
                     self.applied.insert(item.clone(), desired);
                 }

@@ -44,7 +44,7 @@ pub(crate) async fn write(client: kube::Client, namespace: &str, item: &Item, op
 }
 
 async fn delete(api: &Api<DynamicObject>, name: &str, uid: String) -> Outcome {
-    let preconditions = (!uid.is_empty()).then(|| Preconditions { uid: Some(uid), resource_version: None });
+    let preconditions = (!uid.is_empty()).then_some(Preconditions { uid: Some(uid), resource_version: None });
     match api.delete(name, &DeleteParams { preconditions, ..DeleteParams::background() }).await {
         // With a finalizer it is still there, and says so.
         Ok(answer) => answer.left().filter(|it| it.metadata.deletion_timestamp.is_some()).map_or(Outcome::Gone, stored),

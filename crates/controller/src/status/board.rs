@@ -12,6 +12,7 @@ use weir_translate::StatusUpdate;
 use super::merge::{Ownership, has_ours, merge};
 use crate::backoff::Backoff;
 use crate::kinds::Key;
+use crate::version::is_older;
 
 /// Between two writes of one object's status: what happens in between goes into the second.
 const SPACING: Duration = Duration::from_millis(50);
@@ -182,15 +183,6 @@ impl Job {
     /// The status that the object should get.
     pub(crate) fn merged(&self, time: &str) -> Value {
         merge(&self.known.status, &self.desired, self.ownership, &self.controller, time)
-    }
-}
-
-/// Resource versions are numbers that grow (Kubernetes 1.35 made that official, KEP-5504; every server has done so all along). Where they are not, nothing is
-/// older.
-fn is_older(version: &str, than: &str) -> bool {
-    match (version.parse::<u128>(), than.parse::<u128>()) {
-        (Ok(version), Ok(than)) => version < than,
-        _ => false,
     }
 }
 

@@ -30,11 +30,19 @@ struct State {
     version: u64,
     objects: BTreeMap<Place, Value>,
     history: Vec<(u64, &'static str, Place, Value)>,
-    watches: Vec<(String, Option<String>, Vec<(String, String)>, mpsc::UnboundedSender<Bytes>)>,
+    watches: Vec<Watch>,
     writes: Vec<Write>,
     /// Answers to give instead: method, what the path contains, status.
     faults: VecDeque<(Method, String, u16)>,
     absent: Vec<String>,
+}
+
+/// A watch that is open.
+struct Watch {
+    collection: String,
+    namespace: Option<String>,
+    selector: Vec<(String, String)>,
+    events: mpsc::UnboundedSender<Bytes>,
 }
 
 /// The API.
@@ -203,11 +211,12 @@ impl Target {
         let mut namespace = None;
         let mut name = take();
         // `/namespaces/X` is an object, `/namespaces/X/things` a collection.
-        let after = take();
-        let mut last = after.clone();
-        if next == "namespaces" && after.is_some() {
+        let mut last = take();
+        if next == "namespaces"
+            && let Some(resource) = last
+        {
             namespace = name;
-            next = after.expect("checked");
+            next = resource;
             name = take();
             last = take();
         }
@@ -235,9 +244,9 @@ impl State {
 
     fn tell(&mut self, verb: &'static str, place: Place, object: Value) {
         let line = event(verb, &object);
-        self.watches.retain(|(collection, namespace, selector, sender)| {
-            let wanted = *collection == place.0 && namespace.as_ref().is_none_or(|it| *it == place.1) && selected(&object, selector);
-            !wanted || sender.unbounded_send(line.clone()).is_ok()
+        self.watches.retain(|watch| {
+            let here = watch.collection == place.0 && watch.namespace.as_ref().is_none_or(|it| *it == place.1);
+            !here || !selected(&object, &watch.selector) || watch.events.unbounded_send(line.clone()).is_ok()
         });
         self.history.push((self.version, verb, place, object));
     }
@@ -270,14 +279,14 @@ impl State {
         assert!(!query.contains_key("sendInitialEvents"), "streaming lists are not served");
         let since: u64 = query.get("resourceVersion").and_then(|it| it.parse().ok()).expect("a resourceVersion");
         let selector = selector(query);
-        let (sender, receiver) = mpsc::unbounded();
+        let (events, receiver) = mpsc::unbounded();
         for (version, verb, place, object) in &self.history {
             let wanted = place.0 == target.collection && target.namespace.as_ref().is_none_or(|it| *it == place.1);
             if *version > since && wanted && selected(object, &selector) {
-                let _ = sender.unbounded_send(event(verb, object));
+                let _ = events.unbounded_send(event(verb, object));
             }
         }
-        self.watches.push((target.collection.clone(), target.namespace.clone(), selector, sender));
+        self.watches.push(Watch { collection: target.collection.clone(), namespace: target.namespace.clone(), selector, events });
         let body = StreamBody::new(receiver.map(|line| Ok(Frame::data(line))));
         Response::new(BodyExt::boxed(body))
     }

@@ -157,3 +157,21 @@ fn addresses_and_proxies_are_read_from_the_objects() {
     assert_eq!(fleet.addresses(true)[&gateway], ["127.1.0.1", "lb"]);
     assert_eq!(fleet.proxies()[&gateway], ProxyState { replicas: 2, available: 1 });
 }
+
+#[test]
+fn an_answer_that_comes_after_newer_news_does_not_undo_them() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    fleet.want(&[proxy("eg")], &template());
+    let ops = fleet.due(now);
+    let (item, Op::Create(object)) = &ops[1] else { panic!("{ops:?}") };
+    let at = |version: &str, status: Value| {
+        let mut object = stored(object.clone());
+        object["metadata"]["resourceVersion"] = json!(version);
+        object["status"] = status;
+        object
+    };
+    fleet.observe(item.clone(), at("10", json!({ "loadBalancer": { "ingress": [{ "ip": "127.1.0.1" }] } })));
+    fleet.done(item, Outcome::Stored(at("9", json!({}))), now);
+    assert_eq!(fleet.addresses(true).len(), 1);
+}
