@@ -1,3 +1,53 @@
-//! The project's own chores.
+//! The project's own chores: `cargo xtask COMMAND`. See CONTRIBUTING.md.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
-fn main() {}
+mod arrows;
+mod bench;
+mod shell;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+  test [ARG...]     everything that the tests need, then all tests; ends with `N passed, N failed`.
+                    ARGs go to `cargo test` instead of `--workspace`
+  ci                what must be green before a change goes in (.ci/run)
+  arrows            checks which crate may use which
+  bless             rewrites the golden files of `translate`
+  bench [--record]  costs per operation, compared with the recorded ones; --record records them anew";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all is well.
+fn run(args: &[String]) -> Result<bool> {
+    let (command, rest) = args.split_first().map_or(("", args), |(command, rest)| (command.as_str(), rest));
+    if command != "test" && command != "bench" && !rest.is_empty() {
+        bail!("`{command}` takes no arguments\n{USAGE}");
+    }
+    match command {
+        "test" => test::run(rest),
+        "ci" => shell::root().and_then(|root| shell::succeeds(shell::command(root.join(".ci/run")))),
+        "arrows" => arrows::check(),
+        "bless" => test::bless(),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        _ => bail!("unknown command `{command}`\n{USAGE}"),
+    }
+}
