@@ -2,6 +2,8 @@
 
 mod merge;
 mod strategic;
+#[cfg(test)]
+mod tests;
 
 pub use merge::json_merge;
 pub use strategic::strategic;

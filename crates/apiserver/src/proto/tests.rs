@@ -1,0 +1,119 @@
+use serde_json::json;
+
+use super::{messages::Kind, *};
+
+/// Length-delimited field.
+fn bytes(number: u64, payload: &[u8]) -> Vec<u8> {
+    let mut out = varint(number << 3 | 2);
+    out.extend(varint(payload.len() as u64));
+    out.extend(payload);
+    out
+}
+
+fn int(number: u64, value: u64) -> Vec<u8> {
+    [varint(number << 3), varint(value)].concat()
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
+fn body(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+    let meta = [bytes(1, api_version.as_bytes()), bytes(2, kind.as_bytes())].concat();
+    [MAGIC.to_vec(), bytes(1, &meta), bytes(2, raw), bytes(3, b""), bytes(4, b"")].concat()
+}
+
+#[test]
+fn a_namespace_as_kubectl_sends_it() {
+    // Empty strings, a zero time and zero numbers are on the wire, and not in the JSON.
+    let metadata = [bytes(1, b"team-a"), bytes(2, b""), bytes(3, b""), bytes(5, b""), bytes(6, b""), int(7, 0), bytes(8, b"")].concat();
+    let raw = [bytes(1, &metadata), bytes(2, b""), bytes(3, &bytes(1, b""))].concat();
+    assert_eq!(
+        decode(&body("v1", "Namespace", &raw)).unwrap(),
+        json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "team-a"}, "spec": {}, "status": {}})
+    );
+}
+
+#[test]
+fn maps_bytes_and_special_forms() {
+    let pair = |key: &[u8], value: &[u8]| [bytes(1, key), bytes(2, value)].concat();
+    let raw = [bytes(1, &bytes(1, b"c")), bytes(2, &pair(b"k", b"v")), bytes(2, &bytes(1, b"empty")), bytes(3, &pair(b"b", b"\x00\xff"))]
+        .concat();
+    assert_eq!(
+        decode(&body("v1", "ConfigMap", &raw)).unwrap(),
+        json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c"}, "data": {"k": "v", "empty": ""}, "binaryData": {"b": "AP8="}})
+    );
+    let port =
+        [bytes(1, b""), bytes(2, b"TCP"), int(3, 80), bytes(4, &[int(1, 1), int(2, 0), bytes(3, b"http")].concat()), int(5, 0)].concat();
+    let other = [bytes(1, b"x"), int(3, 81), bytes(4, &[int(1, 0), int(2, 8081), bytes(3, b"")].concat())].concat();
+    let raw = bytes(2, &[bytes(1, &port), bytes(1, &other)].concat());
+    assert_eq!(
+        decode(&body("v1", "Service", &raw)).unwrap()["spec"]["ports"],
+        json!([{"protocol": "TCP", "port": 80, "targetPort": "http"}, {"name": "x", "port": 81, "targetPort": 8081}])
+    );
+    let lease = bytes(2, &[bytes(1, b"me"), int(2, 15), bytes(3, &[int(1, 1_700_000_000), int(2, 120_000)].concat())].concat());
+    assert_eq!(
+        decode(&body("coordination.k8s.io/v1", "Lease", &lease)).unwrap()["spec"],
+        json!({"holderIdentity": "me", "leaseDurationSeconds": 15, "acquireTime": "2023-11-14T22:13:20.000120Z"})
+    );
+}
+
+#[test]
+fn a_deployment_keeps_pointers_to_zero_and_inlines() {
+    let selector = bytes(1, &[bytes(1, &bytes(1, b"key-name")), bytes(2, b"k")].concat());
+    let from = bytes(4, &[bytes(1, &bytes(1, b"secret")), bytes(2, b"k")].concat());
+    let env = bytes(7, &[bytes(1, b"E"), bytes(2, b""), bytes(3, &from)].concat());
+    let quantity = [bytes(1, b"cpu"), bytes(2, &bytes(1, b"100m"))].concat();
+    let container = [bytes(1, b"c"), bytes(2, b"i:1"), env, bytes(8, &bytes(1, &quantity))].concat();
+    let volume = bytes(1, &[bytes(1, b"v"), bytes(2, &bytes(2, b""))].concat());
+    let template = bytes(2, &[volume, bytes(2, &container)].concat());
+    let spec = [int(1, 0), bytes(2, &selector), bytes(3, &template), int(5, 0)].concat();
+    let decoded = decode(&body("apps/v1", "Deployment", &bytes(2, &spec))).unwrap();
+    assert_eq!(decoded["spec"]["replicas"], 0);
+    assert_eq!(decoded["spec"].get("minReadySeconds"), None);
+    let pod = &decoded["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"], json!([{"name": "v", "emptyDir": {}}]));
+    assert_eq!(
+        pod["containers"],
+        json!([{"name": "c", "image": "i:1", "resources": {"limits": {"cpu": "100m"}},
+            "env": [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "secret", "key": "k"}}}]}])
+    );
+}
+
+#[test]
+fn every_message_of_the_table_is_there() {
+    let special = ["meta.Time", "meta.MicroTime", "resource.Quantity", "intstr.IntOrString", "runtime.RawExtension", "meta.FieldsV1"];
+    for line in include_str!("messages.txt").lines() {
+        let name = line.split(' ').next().unwrap();
+        for entry in messages::find(name).unwrap().values() {
+            if let Kind::Message(field) = entry.kind {
+                assert!(special.contains(&field) || messages::find(field).is_some(), "{name} needs {field}");
+            }
+        }
+    }
+    for kind in crate::builtin::all().iter().filter(|kind| kind.group != "apiextensions.k8s.io") {
+        assert!(messages::root(&kind.api_version(), kind.kind).is_some(), "{}", kind.kind);
+    }
+    assert!(messages::root("apps/v1", "DeleteOptions").is_some());
+    assert!(messages::root("authorization.k8s.io/v1", "SelfSubjectAccessReview").is_some());
+}
+
+#[test]
+fn hostile_bodies_are_errors() {
+    let good = body("v1", "ConfigMap", &bytes(1, &bytes(1, b"c")));
+    for len in 0..good.len() {
+        let _ = decode(&good[..len]);
+    }
+    assert!(decode(b"{}").unwrap_err().contains("protobuf"));
+    assert!(decode(&body("v1", "Nope", b"")).unwrap_err().contains("application/json"));
+    assert!(decode(&body("v1", "ConfigMap", &int(1, 1))).is_err());
+    assert!(decode(&body("v1", "ConfigMap", &[0xff; 16])).is_err());
+    assert!(decode(&body("v1", "ConfigMap", &bytes(1, &bytes(1, &[0xff])))).is_err());
+    assert!(decode(&body("v1", "ConfigMap", &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])).is_err());
+}
