@@ -26,6 +26,8 @@ mod plan;
 mod queue;
 mod replicaset;
 mod service;
+#[cfg(test)]
+mod simulation;
 mod unsupported;
 mod watch;
 mod workload;

@@ -85,7 +85,8 @@ fn write_revision(view: &View<'_>, sets: &Sets<'_>, plan: &mut Plan) {
 /// Removes the oldest ReplicaSets that run nothing, beyond `revisionHistoryLimit`.
 fn clean_up(sets: &Sets<'_>, spec: &DeploymentSpec, plan: &mut Plan) {
     let limit = usize::try_from(spec.revision_history_limit.unwrap_or(10)).unwrap_or_default();
-    let old = sets.old_objects();
+    let mut old = sets.old_objects();
+    old.sort_by_key(|s| sets::revision_of(s));
     let excess = old.len().saturating_sub(limit);
     for set in old.into_iter().take(excess) {
         let status = set.status.as_ref();

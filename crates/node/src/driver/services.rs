@@ -106,34 +106,37 @@ impl Driver {
         }
     }
 
-    /// The cluster address, if the Service has one; allocates it if it wants one.
+    /// The address at which the Service can be reached; allocates one if it has none.
+    ///
+    /// An API server of its own mind may have given out an address that is not of this machine (10.96.0.0/16 is usual). Then the Service
+    /// keeps that, and its name and its relays use a loopback address instead.
     fn assign_cluster(&mut self, name: &ObjectName, service: &Service, plan: &mut Plan) -> Option<IpAddr> {
         let run = self.services.entry(name.clone()).or_default();
-        match service.spec.as_ref().map(cluster_address)? {
-            ClusterAddress::Is(ip) => {
-                if let IpAddr::V4(ip) = ip {
+        let wanted = match service.spec.as_ref().map(cluster_address)? {
+            ClusterAddress::Is(IpAddr::V4(ip)) if ip.is_loopback() => {
+                if run.cluster_ip != Some(ip) {
+                    run.cluster_ip.replace(ip).into_iter().for_each(|old| self.addresses.release(old));
                     self.addresses.mark(ip);
-                    run.cluster_ip = Some(ip);
                 }
-                Some(ip)
+                return Some(IpAddr::V4(ip));
             }
-            ClusterAddress::Wanted => {
-                // The same one again if the write did not come through.
-                let ip = match run.cluster_ip {
-                    Some(ip) => ip,
-                    None => self.addresses.allocate(Pool::Service, |_| Some(()))?.0,
-                };
-                run.cluster_ip = Some(ip);
-                assign_cluster_address(service, ip, plan);
-                Some(IpAddr::V4(ip))
-            }
+            ClusterAddress::Is(_) => false,
+            ClusterAddress::Wanted => true,
             ClusterAddress::Headless | ClusterAddress::Never => {
-                if let Some(ip) = run.cluster_ip.take() {
-                    self.addresses.release(ip);
-                }
-                None
+                run.cluster_ip.take().into_iter().for_each(|old| self.addresses.release(old));
+                return None;
             }
+        };
+        // The same one again if the write did not come through.
+        let ip = match run.cluster_ip {
+            Some(ip) => ip,
+            None => self.addresses.allocate(Pool::Service, |_| Some(()))?.0,
+        };
+        run.cluster_ip = Some(ip);
+        if wanted {
+            assign_cluster_address(service, ip, plan);
         }
+        Some(IpAddr::V4(ip))
     }
 
     /// The load balancer's addresses; allocates one if the Service names none.
