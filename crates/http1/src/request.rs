@@ -131,10 +131,9 @@ impl Request {
     }
 
     fn read_target(&mut self, buffer: &[u8], method: &str, target: &str) -> Result<(), Invalid> {
-        // Visible ASCII only, and no fragment: that never travels (RFC 9112, section 3.2). A backslash in the path is a slash to some.
-        let path = target.split('?').next().unwrap_or_default();
+        // Visible ASCII only, and no fragment: that never travels (RFC 9112, section 3.2).
         let fine = |byte: &u8| (0x21..=0x7e).contains(byte) && *byte != b'#';
-        if target.is_empty() || path.contains('\\') || !target.as_bytes().iter().all(fine) {
+        if target.is_empty() || !target.as_bytes().iter().all(fine) {
             return Err(Invalid::Target);
         }
         if target == "*" && method == "OPTIONS" {

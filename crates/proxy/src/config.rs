@@ -1,0 +1,133 @@
+//! What workers read: immutable parts that the control thread replaces, each behind a version number that is cheap to compare.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use weir_limits::Cell;
+use weir_model::{BackendName, FailReason, GatewayName, Listener, Route, Rule};
+use weir_route::Table;
+
+use crate::LogSink;
+use crate::stats::{ClusterStats, HttpStats, ListenerStats};
+
+/// A value that is replaced as a whole.
+pub(crate) struct Versioned<T> {
+    version: AtomicU64,
+    value: ArcSwap<T>,
+}
+
+impl<T> Versioned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { version: AtomicU64::new(1), value: ArcSwap::from_pointee(value) }
+    }
+
+    pub(crate) fn store(&self, value: Arc<T>) {
+        self.value.store(value);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Grows with every [`Self::store`]. Read it before [`Self::load`]: then a value that is replaced in between is loaded once more.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn load(&self) -> Arc<T> {
+        self.value.load_full()
+    }
+}
+
+/// What identifies a port: all listeners of a gateway that share one are one to the data plane.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PortKey {
+    pub(crate) gateway: GatewayName,
+    pub(crate) container_port: u16,
+}
+
+/// A port of a gateway, for as long as it is served.
+pub(crate) struct Port {
+    pub(crate) key: PortKey,
+    /// `http-10080`
+    pub(crate) stat_prefix: String,
+    pub(crate) config: Versioned<PortConfig>,
+    /// One for each worker.
+    pub(crate) stats: Vec<HttpStats>,
+}
+
+/// What a port does.
+pub(crate) struct PortConfig {
+    pub(crate) table: Arc<Table>,
+    /// By [`weir_route::Matched::id`].
+    pub(crate) rules: Vec<RuleConfig>,
+    /// Whether requests are logged.
+    pub(crate) access_log: bool,
+    /// The port that clients know.
+    pub(crate) public_port: u16,
+    /// Where its connections count.
+    pub(crate) cell: Cell,
+    /// What `table` was compiled from.
+    pub(crate) listeners: Vec<Arc<Listener>>,
+    pub(crate) routes: Vec<Arc<Route>>,
+}
+
+/// What the control thread adds to a rule of the Model.
+pub(crate) struct RuleConfig {
+    pub(crate) route: Arc<Route>,
+    /// Its place among the route's rules.
+    pub(crate) index: usize,
+    pub(crate) cluster: Arc<Cluster>,
+    /// As many as the rule's action has, in the same order.
+    pub(crate) targets: Vec<TargetConfig>,
+}
+
+/// Where a share of the requests goes.
+pub(crate) enum TargetConfig {
+    Backend { weight: u32, backend: Arc<BackendState> },
+    Fail { weight: u32, reason: FailReason },
+}
+
+impl TargetConfig {
+    pub(crate) fn weight(&self) -> u32 {
+        match self {
+            Self::Backend { weight, .. } | Self::Fail { weight, .. } => *weight,
+        }
+    }
+}
+
+/// What Envoy calls a cluster: a rule's destinations, by the rule's name. Lives while a rule of that name does.
+pub(crate) struct Cluster {
+    pub(crate) name: Arc<str>,
+    /// One for each worker.
+    pub(crate) stats: Vec<ClusterStats>,
+}
+
+/// A backend's endpoints as they are now.
+pub(crate) struct BackendState {
+    pub(crate) name: BackendName,
+    pub(crate) endpoints: Versioned<Vec<SocketAddr>>,
+}
+
+/// A bound socket, one address of a port; every worker listens on it.
+pub(crate) struct Socket {
+    pub(crate) id: u64,
+    pub(crate) address: SocketAddr,
+    /// The port for redirects that name none: the one that was bound, unless that is the container's (then a Service stands before it).
+    pub(crate) via_service: bool,
+    pub(crate) port: Arc<Port>,
+    /// One for each worker.
+    pub(crate) stats: Vec<ListenerStats>,
+    /// Where requests are logged; the same for all sockets of an attachment, which `log_id` tells apart.
+    pub(crate) log: Arc<dyn LogSink>,
+    pub(crate) log_id: u64,
+    /// Answers carry `connection: close`.
+    pub(crate) draining: AtomicBool,
+}
+
+impl PortConfig {
+    /// A rule by its [`weir_route::Matched::id`], with the route it is of.
+    pub(crate) fn rule(&self, id: usize) -> Option<(&Route, &Rule)> {
+        let RuleConfig { route, index, .. } = self.rules.get(id)?;
+        Some((route, route.rules.get(*index)?))
+    }
+}

@@ -1,0 +1,133 @@
+//! From the Model to what workers read. What did not change is shared with what was there before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use weir_limits::{Ledger, LimitConfig};
+use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Route, Rule, Target};
+use weir_route::Table;
+
+use crate::config::{BackendState, Cluster, PortConfig, PortKey, RuleConfig, TargetConfig, Versioned};
+use crate::stats::per_worker;
+
+/// Things that outlive a configuration, by name.
+pub(crate) struct Registry {
+    workers: usize,
+    clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    backends: BTreeMap<BackendName, Arc<BackendState>>,
+}
+
+/// What a port is compiled from.
+pub(crate) struct Inputs {
+    /// In the order of their names.
+    pub(crate) listeners: Vec<Arc<Listener>>,
+    pub(crate) routes: Vec<Arc<Route>>,
+    pub(crate) access_log: bool,
+}
+
+impl Registry {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { workers, clusters: HashMap::new(), backends: BTreeMap::new() }
+    }
+
+    /// The backend called `name`; without endpoints until somebody sets them.
+    pub(crate) fn backend(&mut self, name: &BackendName) -> Arc<BackendState> {
+        let fresh = || Arc::new(BackendState { name: name.clone(), endpoints: Versioned::new(Vec::new()) });
+        self.backends.entry(name.clone()).or_insert_with(fresh).clone()
+    }
+
+    fn cluster(&mut self, name: &Arc<str>) -> Arc<Cluster> {
+        let workers = self.workers;
+        let fresh = || Arc::new(Cluster { name: name.clone(), stats: per_worker(workers) });
+        self.clusters.entry(name.clone()).or_insert_with(fresh).clone()
+    }
+
+    /// Forgets what nobody uses any more.
+    pub(crate) fn prune(&mut self) {
+        self.clusters.retain(|_, cluster| Arc::strong_count(cluster) > 1);
+        self.backends.retain(|_, backend| Arc::strong_count(backend) > 1);
+    }
+
+    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule) -> RuleConfig {
+        let targets = match &rule.action {
+            Action::Forward(targets) => targets.as_slice(),
+            Action::Redirect(_) | Action::Fail(_) => &[],
+        };
+        let targets = targets.iter().map(|it| match &it.target {
+            Target::Backend(name) => TargetConfig::Backend { weight: it.weight, backend: self.backend(name) },
+            Target::Fail(reason) => TargetConfig::Fail { weight: it.weight, reason: reason.clone() },
+        });
+        let targets = targets.collect();
+        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), targets }
+    }
+}
+
+/// What `key` would be compiled from now; none if it has no listener.
+pub(crate) fn inputs(model: &Model, key: &PortKey) -> Option<Inputs> {
+    let of_gateway = |name: &ListenerName| name.gateway == key.gateway;
+    let listeners: Vec<_> =
+        model.listeners.values().filter(|it| of_gateway(&it.name) && it.container_port == key.container_port).cloned().collect();
+    if listeners.is_empty() {
+        return None;
+    }
+    let names: BTreeSet<&ListenerName> = listeners.iter().map(|it| &it.name).collect();
+    let attached = |route: &&Arc<Route>| route.attachments.iter().any(|it| names.contains(&it.listener));
+    let routes = model.routes.values().filter(attached).cloned().collect();
+    let access_log = model.gateways.get(&key.gateway).is_none_or(|gateway| gateway.access_log);
+    Some(Inputs { listeners, routes, access_log })
+}
+
+/// Compiles a port; none if it would be as `before`.
+pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut Registry, ledger: &Ledger) -> Option<PortConfig> {
+    let Inputs { listeners, routes, access_log } = inputs;
+    let same_routing = before.is_some_and(|before| same(&before.listeners, &listeners) && same(&before.routes, &routes));
+    if same_routing && before.is_some_and(|before| before.access_log == access_log) {
+        return None;
+    }
+    let table = match before {
+        Some(before) if same_routing => before.table.clone(),
+        Some(before) => Arc::new(before.table.recompile(listeners.iter().map(|it| &**it), &routes)),
+        None => Arc::new(Table::compile(listeners.iter().map(|it| &**it), &routes)),
+    };
+    let mut place: HashMap<&ObjectName, usize> = HashMap::new();
+    let rules = table.rules().map(|(route, rule)| {
+        // A table lists a route's rules one after the other, from the first.
+        let index = place.entry(&route.name).or_default();
+        *index += 1;
+        registry.rule(route, *index - 1, rule)
+    });
+    let rules = rules.collect();
+    let first = listeners.first()?;
+    let cell = ledger.cell(&first.name.to_string());
+    Some(PortConfig { table, rules, access_log, public_port: first.port, cell, listeners, routes })
+}
+
+fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
+/// The cell in which a listener's connections count: the one of the first listener of its port, since which listener a connection is for
+/// is not known when it comes.
+pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
+    let port = model.listeners.get(name).map(|it| it.container_port);
+    let first = model.listeners.values().find(|it| it.name.gateway == name.gateway && Some(it.container_port) == port);
+    first.map_or(name, |it| &it.name).to_string().into()
+}
+
+/// The ledger's limits, each with the Model's.
+pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc<Limit>>) {
+    let mut configs = Vec::with_capacity(model.limits.len());
+    let mut by_name = BTreeMap::new();
+    for (name, limit) in &model.limits {
+        let cells: BTreeSet<_> = limit.cells.iter().map(|listener| cell_of(model, listener)).collect();
+        let name = text(name);
+        configs.push(LimitConfig { name: name.clone(), value: limit.value, cells: cells.into_iter().collect() });
+        by_name.insert(name, limit.clone());
+    }
+    (configs, by_name)
+}
+
+/// What the ledger calls a limit.
+pub(crate) fn text(name: &LimitName) -> Arc<str> {
+    name.to_string().into()
+}

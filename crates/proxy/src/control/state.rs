@@ -1,0 +1,447 @@
+//! The control thread's state and how it changes.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use weir_model::{
+    Acknowledgement, Answer, Backend, BackendName, Endpoints, GatewayName, Limit, ListenerState, Model, Protocol, Publish, Refused, Report,
+};
+
+use super::refusals::{News, Told};
+use super::view::Readiness;
+use super::{Shared, View, bind, compile, resolve};
+use crate::access_log::RefusedLine;
+use crate::config::{Port, PortKey, Socket, Versioned};
+use crate::stats::per_worker;
+use crate::worker::Order;
+use crate::{BindPlan, LogSink, admin};
+
+/// The longest pause between two attempts to bind.
+const MAX_RETRY: Duration = Duration::from_secs(2);
+
+/// Everything that the control thread knows.
+pub(crate) struct Control {
+    shared: Arc<Shared>,
+    admin: Arc<admin::Orders>,
+    model: Model,
+    epoch: u64,
+    version: u64,
+    attachments: BTreeMap<u64, Attached>,
+    registry: compile::Registry,
+    ports: BTreeMap<PortKey, Arc<Port>>,
+    binds: BTreeMap<BindKey, Bind>,
+    resolvers: BTreeMap<BackendName, (Arc<Backend>, AbortHandle)>,
+    limits: BTreeMap<Arc<str>, Arc<Limit>>,
+    told: Told,
+    /// The newest controller's line.
+    answers: Option<mpsc::Sender<Answer>>,
+    last_report: Option<(Instant, Arc<Report>)>,
+}
+
+struct Attached {
+    gateway: GatewayName,
+    plan: BindPlan,
+    log: Arc<dyn LogSink>,
+    draining: bool,
+}
+
+/// A socket that is or should be bound. An attachment has its own, so that one that replaces another does not depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct BindKey {
+    address: SocketAddr,
+    port: PortKey,
+    attachment: u64,
+}
+
+enum Bind {
+    Up(Arc<Socket>),
+    Down { why: String, again: Instant, pause: Duration },
+}
+
+impl Control {
+    pub(crate) fn new(shared: Arc<Shared>, admin: Arc<admin::Orders>) -> Self {
+        let workers = shared.team.members.len();
+        Self {
+            shared,
+            admin,
+            model: Model::default(),
+            epoch: 0,
+            version: 0,
+            attachments: BTreeMap::new(),
+            registry: compile::Registry::new(workers),
+            ports: BTreeMap::new(),
+            binds: BTreeMap::new(),
+            resolvers: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            told: Told::default(),
+            answers: None,
+            last_report: None,
+        }
+    }
+
+    /// A controller has connected.
+    pub(crate) fn connected(&mut self, answers: mpsc::Sender<Answer>) {
+        self.answers = Some(answers);
+        self.last_report = None;
+    }
+
+    pub(crate) fn attach(&mut self, id: u64, gateway: GatewayName, log: Arc<dyn LogSink>) {
+        self.attachments.insert(id, Attached { gateway, plan: BindPlan::default(), log, draining: false });
+    }
+
+    /// An attachment's plan is this now. False: there is no such attachment any more.
+    pub(crate) fn plan(&mut self, id: u64, plan: BindPlan) -> bool {
+        let Some(attached) = self.attachments.get_mut(&id) else { return false };
+        attached.plan = plan;
+        self.arrange();
+        self.tell();
+        true
+    }
+
+    pub(crate) fn attachments(&self) -> Vec<u64> {
+        self.attachments.keys().copied().collect()
+    }
+
+    /// Carries out a change.
+    pub(crate) fn publish(this: &Rc<RefCell<Self>>, publish: Publish) -> Acknowledgement {
+        let control = &mut *this.borrow_mut();
+        let Publish { epoch, version, base, delta } = publish;
+        let refused = if epoch < control.epoch {
+            Some(format!("epoch {epoch} is over: epoch {} is obeyed", control.epoch))
+        } else if base != 0 && (epoch != control.epoch || base != control.version) {
+            Some(format!("version {base} of epoch {epoch} is not in force here: send the whole Model (base 0)"))
+        } else {
+            None
+        };
+        if refused.is_none() {
+            let delta = if base == 0 {
+                let mut whole = Model::default();
+                whole.apply(delta);
+                control.model.diff(&whole)
+            } else {
+                delta
+            };
+            control.model.apply(delta);
+            (control.epoch, control.version) = (epoch, version);
+            control.follow_backends();
+            control.arrange();
+        }
+        Acknowledgement { epoch, version, refused }
+    }
+
+    /// Endpoints first: a route that names a new backend finds it.
+    fn follow_backends(&mut self) {
+        for (name, backend) in &self.model.backends {
+            let state = self.registry.backend(name);
+            match &backend.endpoints {
+                Endpoints::Addresses(addresses) => {
+                    if let Some((_, resolver)) = self.resolvers.remove(name) {
+                        resolver.abort();
+                    }
+                    if *state.endpoints.load() != *addresses {
+                        state.endpoints.store(Arc::new(addresses.clone()));
+                    }
+                }
+                Endpoints::Names(names) => {
+                    if self.resolvers.get(name).is_some_and(|(of, _)| Arc::ptr_eq(of, backend)) {
+                        continue;
+                    }
+                    let task = tokio::task::spawn_local(resolve::follow(state, names.clone())).abort_handle();
+                    if let Some((_, old)) = self.resolvers.insert(name.clone(), (backend.clone(), task)) {
+                        old.abort();
+                    }
+                }
+            }
+        }
+        let model = &self.model;
+        self.resolvers.retain(|name, (_, resolver)| {
+            let stays = model.backends.contains_key(name);
+            if !stays {
+                resolver.abort();
+            }
+            stays
+        });
+    }
+
+    /// Brings ports, limits, sockets and what others see into line with the Model and the plans.
+    fn arrange(&mut self) {
+        self.arrange_ports();
+        let (configs, limits) = compile::limits(&self.model);
+        self.shared.team.ledger.configure(&configs);
+        self.told.retain(|limit| limits.contains_key(limit));
+        self.shared.team.refusals.retain(|limit| limits.contains_key(limit));
+        self.limits = limits;
+        self.arrange_sockets();
+        let bound: BTreeSet<&PortKey> = self.binds.keys().map(|key| &key.port).collect();
+        // A port that has no listener any more stays while its connections are served by their own reference to it.
+        self.ports.retain(|key, _| bound.contains(key));
+        self.registry.prune();
+        self.show();
+    }
+
+    /// The ports that should be served, with the attachment and the address of each.
+    fn wanted(&self) -> BTreeMap<BindKey, bool> {
+        let mut wanted = BTreeMap::new();
+        for (id, attached) in self.attachments.iter().filter(|(_, attached)| !attached.draining) {
+            for listener in self.model.listeners.values().filter(|it| it.name.gateway == attached.gateway) {
+                let Protocol::Http = listener.protocol;
+                let Some(&bound) = attached.plan.ports.get(&listener.container_port) else { continue };
+                let port = PortKey { gateway: attached.gateway.clone(), container_port: listener.container_port };
+                for ip in &attached.plan.addresses {
+                    let key = BindKey { address: SocketAddr::new(*ip, bound), port: port.clone(), attachment: *id };
+                    wanted.insert(key, bound == listener.container_port);
+                }
+            }
+        }
+        wanted
+    }
+
+    fn arrange_ports(&mut self) {
+        let keys: BTreeSet<PortKey> = self.wanted().into_keys().map(|key| key.port).collect();
+        let workers = self.shared.team.members.len();
+        for key in keys {
+            let Some(inputs) = compile::inputs(&self.model, &key) else { continue };
+            let before = self.ports.get(&key).map(|port| port.config.load());
+            let stat_prefix = inputs.listeners.first().map(|it| it.stat_prefix()).unwrap_or_default();
+            let Some(config) = compile::port(inputs, before.as_deref(), &mut self.registry, &self.shared.team.ledger) else { continue };
+            match self.ports.get(&key) {
+                Some(port) => port.config.store(Arc::new(config)),
+                None => {
+                    let port = Port { key: key.clone(), stat_prefix, config: Versioned::new(config), stats: per_worker(workers) };
+                    self.ports.insert(key, Arc::new(port));
+                }
+            }
+        }
+    }
+
+    fn arrange_sockets(&mut self) {
+        let wanted = self.wanted();
+        let drain = self.shared.team.settings.drain_timeout;
+        let gone: Vec<BindKey> = self.binds.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
+        for key in gone {
+            // Nobody waits for these connections to end.
+            let (done, _) = mpsc::channel(1);
+            self.unbind(&key, drain, &done);
+        }
+        for (key, via_service) in wanted {
+            if !self.binds.contains_key(&key) {
+                let bind = self.bind(&key, via_service, Duration::from_millis(50));
+                self.binds.insert(key, bind);
+            }
+        }
+    }
+
+    fn unbind(&mut self, key: &BindKey, drain: Duration, done: &mpsc::Sender<()>) {
+        if let Some(Bind::Up(socket)) = self.binds.remove(key) {
+            socket.draining.store(true, Ordering::Relaxed);
+            for member in &self.shared.team.members {
+                member.orders.send(Order::Unlisten { id: socket.id, drain, done: done.clone() });
+            }
+        }
+    }
+
+    fn bind(&self, key: &BindKey, via_service: bool, pause: Duration) -> Bind {
+        let down = |why| Bind::Down { why, again: Instant::now() + pause, pause: (pause * 2).min(MAX_RETRY) };
+        let team = &self.shared.team;
+        let (Some(port), Some(attached)) = (self.ports.get(&key.port), self.attachments.get(&key.attachment)) else {
+            return down("not attached".into());
+        };
+        let at_address = |other: &&BindKey| other.address == key.address && matches!(self.binds.get(other), Some(Bind::Up(_)));
+        if let Some(other) = self.binds.keys().filter(at_address).find(|other| other.port != key.port) {
+            return down(format!(
+                "{} is already served for Gateway {}: give one of the two another port or address",
+                key.address, other.port.gateway
+            ));
+        }
+        let ours = self.binds.keys().any(|other| at_address(&other));
+        match bind::bind(key.address, team.members.len(), ours) {
+            Err(error) => down(bind::explain(key.address, &error)),
+            Ok(listeners) => {
+                let socket = Arc::new(Socket {
+                    id: self.shared.next_id(),
+                    address: key.address,
+                    via_service,
+                    port: port.clone(),
+                    stats: per_worker(team.members.len()),
+                    log: attached.log.clone(),
+                    log_id: key.attachment,
+                    draining: AtomicBool::new(false),
+                });
+                for (member, listener) in team.members.iter().zip(listeners) {
+                    member.orders.send(Order::Listen(socket.clone(), listener));
+                }
+                Bind::Up(socket)
+            }
+        }
+    }
+
+    /// Tries again what could not be bound.
+    pub(crate) fn retry_binds(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .binds
+            .iter()
+            .filter_map(|(key, bind)| match bind {
+                Bind::Down { again, pause, .. } if *again <= now => Some((key.clone(), *pause)),
+                _ => None,
+            })
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let wanted = self.wanted();
+        for (key, pause) in due {
+            let bind = self.bind(&key, wanted.get(&key).copied().unwrap_or_default(), pause);
+            self.binds.insert(key, bind);
+        }
+        self.show();
+    }
+
+    /// Starts to drain attachments. The receiver ends when their last connection is gone.
+    pub(crate) fn drain(&mut self, ids: &[u64], drain: Duration) -> mpsc::Receiver<()> {
+        let (done, drained) = mpsc::channel(1);
+        for id in ids {
+            if let Some(attached) = self.attachments.get_mut(id) {
+                attached.draining = true;
+            }
+        }
+        let keys: Vec<BindKey> = self.binds.keys().filter(|key| ids.contains(&key.attachment)).cloned().collect();
+        for key in keys {
+            self.unbind(&key, drain, &done);
+        }
+        self.show();
+        drained
+    }
+
+    /// Forgets drained attachments.
+    pub(crate) fn forget(&mut self, ids: &[u64]) {
+        self.attachments.retain(|id, _| !ids.contains(id));
+        self.arrange();
+        self.tell();
+    }
+
+    /// Publishes what others may see.
+    fn show(&self) {
+        let mut view = View { epoch: self.epoch, version: self.version, limits: self.limits.clone(), ..View::default() };
+        view.ports = self.ports.values().cloned().collect();
+        for (key, bind) in &self.binds {
+            if let Bind::Up(socket) = bind {
+                view.sockets.push(socket.clone());
+            }
+            let Some(port) = self.ports.get(&key.port) else { continue };
+            for (index, listener) in port.config.load().listeners.iter().enumerate() {
+                let cell = (index == 0).then(|| listener.name.to_string().into());
+                let (state, _) = view.listeners.entry(listener.name.clone()).or_insert_with(|| (ListenerState::Bound(Vec::new()), cell));
+                match (state, bind) {
+                    (ListenerState::Bound(addresses), Bind::Up(_)) if !addresses.contains(&key.address) => addresses.push(key.address),
+                    (state @ ListenerState::Bound(_), Bind::Down { why, .. }) => *state = ListenerState::Failed(why.clone()),
+                    _ => {}
+                }
+            }
+        }
+        for attached in self.attachments.values() {
+            let readiness = match attached.draining {
+                true => Readiness::Draining,
+                false if self.model.gateways.contains_key(&attached.gateway) => Readiness::Ready,
+                false => Readiness::Waiting,
+            };
+            let place = view.gateways.entry(attached.gateway.clone()).or_insert(readiness);
+            if *place == Readiness::Draining {
+                // One that is replaced does not speak for the one that replaces it.
+                *place = readiness;
+            }
+            for ip in attached.plan.addresses.iter().chain(&attached.plan.pod_ip) {
+                view.addresses.entry(*ip).or_default().insert(attached.gateway.clone());
+            }
+        }
+        let addresses: BTreeSet<IpAddr> = view.addresses.keys().copied().collect();
+        self.shared.view.store(Arc::new(view));
+        self.admin.serve_at(addresses);
+    }
+
+    /// Whether something has to be looked at again soon.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. }))
+            || self.shared.team.ledger.snapshot().iter().any(|state| self.told.is_open(state))
+    }
+
+    /// Tells the controller, and the log, what there is to tell. Never waits: what does not fit is told the next time.
+    pub(crate) fn tell(&mut self) {
+        self.shared.team.refusals.look();
+        self.tell_limits();
+        let now = Instant::now();
+        let report = Arc::new(self.shared.report());
+        let due = match &self.last_report {
+            None => true,
+            Some((_, last)) if *last == report => false,
+            Some((at, last)) => now >= *at + super::CALM || states(last).ne(states(&report)) || last.version != report.version,
+        };
+        if due && self.answers.as_ref().is_some_and(|answers| answers.try_send(Answer::Report(report.clone())).is_ok()) {
+            self.last_report = Some((now, report));
+        }
+    }
+
+    fn tell_limits(&mut self) {
+        let now = Instant::now();
+        for state in self.shared.team.ledger.snapshot() {
+            let (Some(news), Some(limit)) = (self.told.news(&state, now), self.limits.get(&state.name)) else { continue };
+            let answer = match &news {
+                News::Cleared => Answer::Cleared { limit: limit.name.clone(), current: state.current, max: state.value },
+                News::Refused(count) => {
+                    let Some(last) = self.shared.team.refusals.last(&state.name) else { continue };
+                    Answer::Refused(Refused {
+                        limit: limit.name.clone(),
+                        gateway: limit.gateway.clone(),
+                        scope: limit.scope,
+                        max: state.value,
+                        current: state.current,
+                        refused: *count,
+                        total: state.refused,
+                        last_client: last.client,
+                    })
+                }
+            };
+            let told = self.answers.as_ref().is_none_or(|answers| match answers.try_send(answer.clone()) {
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => true,
+                Err(mpsc::error::TrySendError::Full(_)) => false,
+            });
+            if told {
+                if let Answer::Refused(refused) = &answer {
+                    self.log(refused);
+                }
+                self.told.said(&state, &news, now);
+            }
+        }
+    }
+
+    /// Writes refused connections to their gateway's access log.
+    fn log(&self, refused: &Refused) {
+        let logged = self.model.gateways.get(&refused.gateway).is_none_or(|gateway| gateway.access_log);
+        let attached = self.attachments.values().rev().find(|attached| attached.gateway == refused.gateway);
+        let (true, Some(attached)) = (logged, attached) else { return };
+        let name = refused.limit.to_string();
+        let line = RefusedLine {
+            scope: refused.scope.as_str(),
+            limit: &name,
+            value: refused.max,
+            current: refused.current,
+            refused: refused.refused,
+            local: self.shared.team.refusals.last(&name).map(|last| last.local),
+            client: refused.last_client,
+        };
+        let mut text = Vec::new();
+        line.write(&mut text);
+        self.shared.team.logger.send(&attached.log, text);
+    }
+}
+
+fn states(report: &Report) -> impl Iterator<Item = (&weir_model::ListenerName, &ListenerState)> {
+    report.listeners.iter().map(|(name, report)| (name, &report.state))
+}

@@ -1,0 +1,132 @@
+//! Counters: one set for each worker, written by it alone, summed when somebody asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A number that one thread writes and others may read. Not a shared counter: two writers would lose counts.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(crate) fn add(&self, amount: u64) {
+        // A load and a store instead of one atomic addition: no locked instruction, since nobody else writes.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn sub(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(amount), Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The upper bounds of the buckets in milliseconds; Envoy's defaults.
+pub(crate) const BOUNDS_MS: [f64; 19] = [
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    10000.0,
+    30000.0,
+    60000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
+
+/// A histogram of durations.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    buckets: [Count; BOUNDS_MS.len() + 1],
+    sum_micros: Count,
+}
+
+impl Histogram {
+    pub(crate) fn record(&self, time: Duration) {
+        let micros = time.as_micros() as u64;
+        let place = BOUNDS_MS.iter().position(|bound| micros <= (*bound * 1000.0) as u64).unwrap_or(BOUNDS_MS.len());
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.add(1);
+        }
+        self.sum_micros.add(micros);
+    }
+
+    /// The buckets' counts (not cumulative) and the sum in milliseconds, added to what is there.
+    pub(crate) fn add_to(&self, counts: &mut [u64; BOUNDS_MS.len() + 1], sum_ms: &mut f64) {
+        for (sum, bucket) in counts.iter_mut().zip(&self.buckets) {
+            *sum += bucket.read();
+        }
+        *sum_ms += self.sum_micros.read() as f64 / 1000.0;
+    }
+}
+
+/// Answers by class: 1xx to 5xx.
+#[derive(Debug, Default)]
+pub(crate) struct Classes([Count; 5]);
+
+impl Classes {
+    #[inline]
+    pub(crate) fn count(&self, status: u16) {
+        if let Some(class) = self.0.get(usize::from(status / 100).wrapping_sub(1)) {
+            class.add(1);
+        }
+    }
+
+    pub(crate) fn read(&self) -> [u64; 5] {
+        self.0.each_ref().map(Count::read)
+    }
+}
+
+/// A port's numbers. Aligned so that no two workers share a cache line (two lines, since processors fetch them in pairs).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct HttpStats {
+    pub(crate) requests: Count,
+    pub(crate) requests_active: Count,
+    pub(crate) connections: Count,
+    pub(crate) connections_active: Count,
+    pub(crate) received: Count,
+    pub(crate) sent: Count,
+    pub(crate) classes: Classes,
+    pub(crate) time: Histogram,
+}
+
+/// A cluster's numbers.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct ClusterStats {
+    pub(crate) requests: Count,
+    pub(crate) connections: Count,
+    pub(crate) connections_active: Count,
+    pub(crate) connect_fail: Count,
+    pub(crate) received: Count,
+    pub(crate) sent: Count,
+    pub(crate) classes: Classes,
+    pub(crate) time: Histogram,
+}
+
+/// A socket's numbers.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct ListenerStats {
+    pub(crate) connections: Count,
+    pub(crate) connections_active: Count,
+}
+
+/// One set for each of `workers`.
+pub(crate) fn per_worker<T: Default>(workers: usize) -> Vec<T> {
+    (0..workers).map(|_| T::default()).collect()
+}

@@ -1,0 +1,264 @@
+//! A client's connection, from accept to close.
+//!
+//! ```text
+//!            readable                head complete
+//!  Waiting ────────────► Reading ───────────────────► Exchange ──┬─► Waiting (no buffers), or Reading if more is here already
+//!     │                     │                                    ├─► Lingering ─► closed
+//!     └─ end, idle, drain ──┴─ end, timeout, refused ─► answer ──┴─► closed
+//! ```
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use weir_http1::{Invalid, Parsed};
+use weir_limits::Slot;
+
+use super::Worker;
+use super::answer::{Details, Reply};
+use super::exchange;
+use super::local::LocalSocket;
+use super::work::Work;
+
+/// How long and how much a connection that is given up is read from, so that the client can read the answer before a reset.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
+
+/// A client's connection. The socket is declared before the slot: it is closed when the slot is given back.
+pub(crate) struct Downstream {
+    pub(crate) stream: TcpStream,
+    #[expect(dead_code, reason = "held, not read: it is given back when this is dropped, after the socket")]
+    slot: Slot,
+    pub(crate) link: Link,
+}
+
+/// What a connection is to its worker.
+pub(crate) struct Link {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) socket: Rc<LocalSocket>,
+    pub(crate) peer: SocketAddr,
+    timer: u32,
+    active: bool,
+}
+
+/// Why a wait ended without what was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// The deadline has passed.
+    Expired,
+    /// The connection must end now.
+    Killed,
+}
+
+/// What comes after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another request may come.
+    Again,
+    /// Close, after the client had time to read the answer: there may be more bytes on their way.
+    Linger,
+    /// Close.
+    Close,
+}
+
+impl Link {
+    /// Sets the deadline of what is waited for next.
+    #[inline]
+    pub(crate) fn set_deadline(&self, tick: u32) {
+        self.worker.timers.set(self.timer, tick);
+    }
+
+    /// Sets it to `after` from now.
+    pub(crate) fn set_timeout(&self, after: Duration) {
+        self.set_deadline(self.worker.tick_after(after));
+    }
+
+    /// Polls until `poll` is ready, the deadline passes, or the connection is told to end.
+    #[inline]
+    pub(crate) async fn wait<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Interrupt> {
+        poll_fn(move |cx| match poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => {
+                let signals = self.worker.timers.signals(self.timer);
+                if signals.kill {
+                    Poll::Ready(Err(Interrupt::Killed))
+                } else if signals.expired {
+                    Poll::Ready(Err(Interrupt::Expired))
+                } else {
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether this connection should end with the exchange.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.worker.timers.signals(self.timer).drain
+    }
+
+    fn set_active(&mut self, active: bool) {
+        if self.active != active {
+            self.active = active;
+            self.worker.set_active(active);
+            if let Some(stats) = self.socket.socket.port.stats.get(self.worker.index) {
+                if active { stats.requests_active.add(1) } else { stats.requests_active.sub(1) }
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.set_active(false);
+        self.worker.timers.remove(self.timer);
+        self.worker.left(&self.socket);
+    }
+}
+
+impl Downstream {
+    pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, stream: TcpStream, peer: SocketAddr, slot: Slot) -> Self {
+        let timer = worker.timers.add(socket.socket.id);
+        worker.entered(&socket);
+        Self { stream, slot, link: Link { worker, socket, peer, timer, active: false } }
+    }
+
+    /// Serves it to its end.
+    pub(crate) async fn serve(mut self) {
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        self.link.worker.timers.set_waker(self.link.timer, waker);
+        self.link.set_timeout(self.link.worker.settings.timeouts.header);
+        loop {
+            if !self.wait_for_request().await {
+                return;
+            }
+            let worker = self.link.worker.clone();
+            let mut work = worker.works.take();
+            self.link.set_active(true);
+            let next = self.converse(&mut work).await;
+            if next == Next::Linger {
+                self.linger(&mut work).await;
+            }
+            self.link.set_active(false);
+            worker.works.give(work);
+            if next != Next::Again {
+                return;
+            }
+            self.link.set_timeout(worker.settings.timeouts.idle);
+        }
+    }
+
+    /// Waits without holding a buffer. False: there will be no request.
+    async fn wait_for_request(&mut self) -> bool {
+        let (link, stream) = (&self.link, &self.stream);
+        let ready = link.wait(|cx| match stream.poll_read_ready(cx) {
+            Poll::Pending if link.is_draining() => Poll::Ready(false),
+            poll => poll.map(|ready| ready.is_ok()),
+        });
+        matches!(ready.await, Ok(true))
+    }
+
+    /// Serves the requests that are here.
+    async fn converse(&mut self, work: &mut Work) -> Next {
+        let mut pipelined = false;
+        loop {
+            let length = match self.read_head(work, pipelined).await {
+                Head::Complete(length) => length,
+                Head::Nothing => return Next::Again,
+                Head::Gone => return Next::Close,
+                Head::Refused(reply) => return exchange::refuse(self, work, reply).await,
+            };
+            match exchange::run(self, work, length).await {
+                Next::Again if work.input.is_empty() => return Next::Again,
+                Next::Again => pipelined = true,
+                next => return next,
+            }
+        }
+    }
+
+    /// Reads until a head is complete; from what is there first, if requests are pipelined.
+    async fn read_head(&mut self, work: &mut Work, pipelined: bool) -> Head {
+        let mut parse = pipelined;
+        let mut armed = false;
+        loop {
+            if parse {
+                match work.request.parse(work.input.filled()) {
+                    Ok(Parsed::Complete(length)) => return Head::Complete(length),
+                    Ok(Parsed::Partial) if work.input.make_room() => {}
+                    Ok(Parsed::Partial) => return Head::Refused(refusal(Invalid::TooLarge)),
+                    Err(invalid) => return Head::Refused(refusal(invalid)),
+                }
+                if !armed {
+                    self.link.set_timeout(self.link.worker.settings.timeouts.header);
+                    armed = true;
+                }
+            }
+            let (stream, input) = (&mut self.stream, &mut work.input);
+            let read = self.link.wait(|cx| match input.poll_read(cx, stream) {
+                // Woken for nothing: no buffer is held while waiting for a first byte.
+                Poll::Pending if input.is_empty() => Poll::Ready(None),
+                poll => poll.map(Some),
+            });
+            match read.await {
+                Ok(None) => return Head::Nothing,
+                Ok(Some(Ok(0) | Err(_))) | Err(Interrupt::Killed) => return Head::Gone,
+                Ok(Some(Ok(count))) => {
+                    if let Some(stats) = self.link.socket.socket.port.stats.get(self.link.worker.index) {
+                        stats.received.add(count as u64);
+                    }
+                }
+                Err(Interrupt::Expired) => {
+                    let body = "the request's head did not arrive in time\n";
+                    return Head::Refused(Reply::new(408, "-", Details::Text("request_header_timeout"), body));
+                }
+            }
+            parse = true;
+        }
+    }
+
+    /// Sends no more, and reads what is still coming, for a while.
+    async fn linger(&mut self, work: &mut Work) {
+        self.link.set_timeout(LINGER);
+        let (stream, input) = (&mut self.stream, &mut work.input);
+        let mut left = LINGER_BYTES;
+        let drained = self.link.wait(|cx| {
+            if left == LINGER_BYTES && Pin::new(&mut *stream).poll_shutdown(cx).is_pending() {
+                return Poll::Pending;
+            }
+            loop {
+                input.reset(&self.link.worker.works.spares);
+                match input.poll_read(cx, stream) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(count)) if count > 0 && count < left => left -= count,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                }
+            }
+        });
+        // However it ended, the connection is closed now.
+        let _ = drained.await;
+    }
+}
+
+enum Head {
+    Complete(usize),
+    Nothing,
+    Gone,
+    Refused(Reply),
+}
+
+/// The answer to a head that cannot be read.
+fn refusal(invalid: Invalid) -> Reply {
+    let (status, body) = match invalid {
+        Invalid::TooLarge => (431, "the request's head is too large\n"),
+        Invalid::LowVersion => (426, "HTTP/1.0 is not supported; use HTTP/1.1\n"),
+        Invalid::Connect => (403, "CONNECT is not supported\n"),
+        _ => (400, "the request is malformed\n"),
+    };
+    // The text is a literal of `weir_http1`; an allocation on a path that ends the connection.
+    Reply::new(status, "DPE", Details::Shared(invalid.to_string().into()), body)
+}

@@ -1,0 +1,443 @@
+//! One request and its answer.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncWrite, Interest};
+use tokio::net::TcpStream;
+use weir_http1::{Body, Parsed};
+
+use super::answer::{self, Details, Reply};
+use super::buffer::Spares;
+use super::connection::{Downstream, Interrupt, Link, Next};
+use super::decide::{Decision, decide};
+use super::pump::Broken;
+use super::timers::NEVER;
+use super::upstream::{Endpoint, Upstream, peek};
+use super::work::{Flow, Work};
+use crate::access_log;
+
+/// The most answers with a status below 200 that a backend may send before the real one.
+const MAX_INTERIMS: u8 = 8;
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Why an exchange with a backend failed.
+enum Failure {
+    /// The client has gone, or broke the grammar of its body.
+    Client(Broken),
+    /// No connection to the endpoint.
+    Connect(io::Error),
+    /// The endpoint closed the connection, or failed.
+    Reset,
+    /// The endpoint does not speak HTTP/1 as it should.
+    Protocol,
+    /// It took too long.
+    Expired,
+    /// The connection must end now.
+    Killed,
+}
+
+/// Answers a head that could not be read, and closes.
+pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work, reply: Reply) -> Next {
+    begin(work);
+    work.request.is_head = false;
+    work.logged = connection.link.socket.config().port.access_log;
+    work.flow.close = true;
+    let next = respond(connection, work, reply).await;
+    finish(connection, work);
+    if next == Next::Again { Next::Linger } else { next }
+}
+
+/// Serves the request in `work.request`, whose head is the first `length` bytes of `work.input`.
+pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: usize) -> Next {
+    begin(work);
+    let link = &connection.link;
+    let decision = decide(&link.worker, &link.socket, link.peer, work, length);
+    work.input.consume(length);
+    work.flow.close = work.request.connection.close;
+    work.upload.reset(work.request.body, false);
+    let next = match decision {
+        Decision::Reply(reply) => respond(connection, work, reply).await,
+        Decision::Forward(endpoint) => {
+            endpoint.active.set(endpoint.active.get() + 1);
+            let active = Active(endpoint);
+            forward(connection, work, &active.0).await
+        }
+    };
+    finish(connection, work);
+    next
+}
+
+/// Counts an exchange at its endpoint while it lasts, however it ends.
+struct Active(Rc<Endpoint>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+    }
+}
+
+fn begin(work: &mut Work) {
+    work.started = Instant::now();
+    work.plan.config = None;
+    work.plan.target = None;
+    work.plan.deadline = NEVER;
+    work.flow = Flow { attempt_deadline: NEVER, ..Flow::default() };
+    work.record.reset();
+    work.upload.reset(Body::None, false);
+}
+
+/// Counts and logs.
+fn finish(connection: &Downstream, work: &mut Work) {
+    let link = &connection.link;
+    let Work { record, plan, upload, download, logged, started, .. } = work;
+    let duration = started.elapsed();
+    record.received = upload.moved;
+    if record.status != 0 && record.upstream_time.is_some() {
+        record.sent = download.moved;
+    }
+    let (received, sent) = (upload.traffic, download.traffic);
+    if let Some(stats) = link.socket.socket.port.stats.get(link.worker.index) {
+        stats.requests.add(1);
+        stats.classes.count(record.status);
+        stats.time.record(duration);
+        stats.received.add(received.0);
+        stats.sent.add(sent.1);
+    }
+    let cluster = plan.config.as_ref().and_then(|config| config.port.rules.get(plan.rule)).map(|rule| &rule.cluster);
+    if let Some(cluster) = cluster
+        && record.upstream.is_some()
+        && let Some(stats) = cluster.stats.get(link.worker.index)
+    {
+        stats.requests.add(1);
+        stats.classes.count(record.status);
+        stats.time.record(duration);
+        stats.sent.add(received.1);
+        stats.received.add(sent.0);
+    }
+    if *logged {
+        let context = access_log::Context {
+            clock: &link.worker.clock,
+            started: *started,
+            duration,
+            cluster: cluster.map(|cluster| &*cluster.name),
+            local: link.socket.socket.address,
+            peer: link.peer,
+        };
+        link.socket.log.write(|out| record.write(&context, out));
+    }
+}
+
+/// Answers the request here.
+async fn respond(connection: &mut Downstream, work: &mut Work, reply: Reply) -> Next {
+    // A body that nobody reads makes the next request's place unknown.
+    let unread = !work.upload.is_read();
+    work.flow.close |= unread || connection.link.is_draining();
+    let close = work.flow.close;
+    answer::reply(work, &reply, close);
+    work.record.status = reply.status;
+    if work.record.flags == "-" {
+        work.record.flags = reply.flags;
+    }
+    work.record.details = reply.details;
+    work.record.sent = reply.body.len() as u64;
+    connection.link.set_timeout(connection.link.worker.settings.timeouts.stream_idle);
+    let Downstream { stream, link, .. } = connection;
+    let download = &mut work.download;
+    let mut written = 0;
+    let sent = link.wait(|cx| {
+        while let Some(rest) = download.head.get(written..).filter(|rest| !rest.is_empty()) {
+            match std::pin::Pin::new(&mut *stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(count)) if count > 0 => written += count,
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(true)
+    });
+    let sent = matches!(sent.await, Ok(true));
+    download.traffic.1 += written as u64;
+    match (sent, close) {
+        (false, _) => Next::Close,
+        (true, false) => Next::Again,
+        (true, true) if unread || !work.input.is_empty() => Next::Linger,
+        (true, true) => Next::Close,
+    }
+}
+
+/// Carries the request to `endpoint` and its answer back.
+async fn forward(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<Endpoint>) -> Next {
+    work.record.upstream = Some(endpoint.address);
+    let mut fresh_only = false;
+    loop {
+        let idle = if fresh_only { None } else { endpoint.take_idle() };
+        let reused = idle.is_some();
+        let outcome = match idle {
+            Some(upstream) => attempt(connection, work, upstream, endpoint).await,
+            None => match connect(connection, work, endpoint).await {
+                Ok(upstream) => attempt(connection, work, upstream, endpoint).await,
+                Err(failure) => Err(failure),
+            },
+        };
+        match outcome {
+            Ok(()) if work.flow.close => return if work.flow.uploaded && work.input.is_empty() { Next::Close } else { Next::Linger },
+            Ok(()) => return Next::Again,
+            // The endpoint closed an idle connection just as it was used: it has seen nothing, so a request that may be repeated is.
+            Err(Failure::Reset) if reused && !work.flow.heard && is_replayable(work) => fresh_only = true,
+            Err(failure) => return fail(connection, work, failure).await,
+        }
+    }
+}
+
+/// Whether the request may be sent again: idempotent (RFC 9110, section 9.2.2) and without a body that is gone by now.
+fn is_replayable(work: &Work) -> bool {
+    let method = work.request_head.split(|byte| *byte == b' ').next().unwrap_or_default();
+    work.request.body == Body::None && matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE")
+}
+
+async fn connect(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<Endpoint>) -> Result<Upstream, Failure> {
+    let link = &connection.link;
+    let Some(cluster) = work.plan.config.as_ref().and_then(|config| config.port.rules.get(work.plan.rule)).map(|rule| rule.cluster.clone())
+    else {
+        return Err(Failure::Protocol);
+    };
+    link.set_deadline(link.worker.tick_after(link.worker.settings.timeouts.connect).min(work.plan.deadline));
+    // In a box: connecting is rare, and its state would be part of every idle connection's memory.
+    let mut connecting = Box::pin(endpoint.connect(cluster.clone(), link.worker.index));
+    let connected = link.wait(|cx| connecting.as_mut().poll(cx)).await;
+    if !matches!(connected, Ok(Ok(_)))
+        && let Some(stats) = cluster.stats.get(link.worker.index)
+    {
+        stats.connect_fail.add(1);
+    }
+    match connected {
+        Ok(Ok(upstream)) => Ok(upstream),
+        Ok(Err(error)) => Err(Failure::Connect(error)),
+        Err(Interrupt::Killed) => Err(Failure::Killed),
+        Err(Interrupt::Expired) if link.worker.clock.tick(Instant::now()) >= work.plan.deadline => Err(Failure::Expired),
+        Err(Interrupt::Expired) => Err(Failure::Connect(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// One attempt on one connection, which is kept for later if it can be used again.
+async fn attempt(connection: &mut Downstream, work: &mut Work, mut upstream: Upstream, endpoint: &Endpoint) -> Result<(), Failure> {
+    let Downstream { stream, link, .. } = connection;
+    let worker = &link.worker;
+    if work.logged {
+        work.record.upstream_local = upstream.local();
+    }
+    let expects = work.request.expects_continue && work.request.body != Body::None && work.input.is_empty();
+    work.flow = Flow {
+        interim: expects.then_some(0),
+        close: work.flow.close,
+        attempt_deadline: work.plan.attempt.map_or(NEVER, |limit| worker.tick_after(limit)),
+        ..Flow::default()
+    };
+    work.upload.reset(work.request.body, work.request.body == Body::Chunked);
+    work.upload.head.extend_from_slice(&work.request_head);
+    set_deadline(link, work);
+    let idle = worker.ticks(worker.settings.timeouts.stream_idle);
+    let mut seen = (0, 0, 0, 0);
+    let outcome = link
+        .wait(|cx| {
+            let poll = poll(cx, work, stream, &mut upstream.stream, link, &worker.works.spares);
+            if poll.is_pending() && idle != NEVER {
+                let now = (work.upload.traffic.0, work.upload.traffic.1, work.download.traffic.0, work.download.traffic.1);
+                if now != seen {
+                    seen = now;
+                    set_deadline(link, work);
+                }
+            }
+            poll
+        })
+        .await;
+    match outcome {
+        Ok(Ok(())) => {
+            let response = &work.response;
+            let reusable =
+                !response.connection.close && response.body != Body::UntilClose && work.flow.uploaded && !work.flow.upload_broken;
+            if reusable && work.output.is_empty() {
+                endpoint.give_idle(upstream, worker.now(), worker.settings.max_idle_upstream);
+            }
+            work.output.reset(&worker.works.spares);
+            Ok(())
+        }
+        Ok(Err(failure)) => Err(failure),
+        Err(Interrupt::Expired) => Err(Failure::Expired),
+        Err(Interrupt::Killed) => Err(Failure::Killed),
+    }
+}
+
+fn set_deadline(link: &Link, work: &Work) {
+    let worker = &link.worker;
+    let idle = worker.tick_after(worker.settings.timeouts.stream_idle);
+    link.set_deadline(idle.min(work.plan.deadline).min(work.flow.attempt_deadline));
+}
+
+/// Moves the exchange on as far as it goes; ready when the answer has been passed on whole.
+fn poll(
+    cx: &mut Context<'_>,
+    work: &mut Work,
+    client: &mut TcpStream,
+    backend: &mut TcpStream,
+    link: &Link,
+    spares: &Spares,
+) -> Poll<Result<(), Failure>> {
+    if !work.flow.uploaded {
+        if poll_continue(cx, &mut work.flow, client).is_err() {
+            return Poll::Ready(Err(Failure::Client(Broken::Read)));
+        }
+        match work.upload.poll(cx, &mut work.input, spares, client, backend) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => work.flow.uploaded = true,
+            // It may have answered before it closed.
+            Poll::Ready(Err(Broken::Write)) => (work.flow.uploaded, work.flow.upload_broken, work.flow.close) = (true, true, true),
+            Poll::Ready(Err(broken)) => return Poll::Ready(Err(Failure::Client(broken))),
+        }
+    }
+    while !work.flow.answered {
+        match work.output.poll_read(cx, backend) {
+            Poll::Pending => {
+                return if is_gone(cx, &mut work.flow, client) { Poll::Ready(Err(Failure::Client(Broken::Read))) } else { Poll::Pending };
+            }
+            Poll::Ready(Ok(count)) if count > 0 => {
+                work.flow.heard = true;
+                if let Err(failure) = read_answer(work, link) {
+                    return Poll::Ready(Err(failure));
+                }
+            }
+            Poll::Ready(_) => return Poll::Ready(Err(Failure::Reset)),
+        }
+    }
+    match work.download.poll(cx, &mut work.output, spares, backend, client) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(Broken::Write)) => Poll::Ready(Err(Failure::Client(Broken::Write))),
+        Poll::Ready(Err(Broken::Read)) => Poll::Ready(Err(Failure::Reset)),
+        Poll::Ready(Err(Broken::Invalid(_))) => Poll::Ready(Err(Failure::Protocol)),
+        Poll::Pending if work.download.is_dry() && is_gone(cx, &mut work.flow, client) => Poll::Ready(Err(Failure::Client(Broken::Read))),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Tells a client that waits for it to send the body.
+fn poll_continue(cx: &mut Context<'_>, flow: &mut Flow, client: &mut TcpStream) -> io::Result<()> {
+    while let Some(written) = flow.interim {
+        match std::pin::Pin::new(&mut *client).poll_write(cx, CONTINUE.get(written..).unwrap_or_default()) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(count)) => flow.interim = Some(written + count).filter(|written| *written < CONTINUE.len() && count > 0),
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the answer's head out of what has come so far.
+fn read_answer(work: &mut Work, link: &Link) -> Result<(), Failure> {
+    while !work.output.is_empty() {
+        match work.response.parse(work.output.filled(), work.request.is_head) {
+            Err(_) => return Err(Failure::Protocol),
+            Ok(Parsed::Partial) => return if work.output.make_room() { Ok(()) } else { Err(Failure::Protocol) },
+            // Nobody asked for an upgrade.
+            Ok(Parsed::Complete(_)) if work.response.status == 101 => return Err(Failure::Protocol),
+            Ok(Parsed::Complete(length)) if work.response.status < 200 => {
+                work.flow.interims += 1;
+                if work.flow.interims > MAX_INTERIMS {
+                    return Err(Failure::Protocol);
+                }
+                work.output.consume(length);
+            }
+            Ok(Parsed::Complete(length)) => {
+                // An answer before the request's end: what is left of the request is still passed on, and then the connection ends.
+                work.flow.close |= !work.flow.uploaded || link.is_draining();
+                let close = work.flow.close;
+                answer::begin(work, length, close);
+                work.flow.answered = true;
+                work.record.status = work.response.status;
+                work.record.details = Details::Text("via_upstream");
+                work.record.upstream_time = Some(work.started.elapsed());
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client has closed while it is waited for the backend. It may have sent its next request already: then one cannot see.
+fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &TcpStream) -> bool {
+    if !flow.uploaded || flow.upload_broken {
+        return false;
+    }
+    while !flow.blind {
+        match client.poll_read_ready(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Err(_)) => return true,
+            Poll::Ready(Ok(())) => {
+                let mut byte = [0];
+                match client.try_io(Interest::READABLE, || peek(client, &mut byte)) {
+                    Ok(0) => return true,
+                    Ok(_) => flow.blind = true,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return true,
+                }
+            }
+        }
+    }
+    false
+}
+
+/// Says what went wrong: to the client if it can still be told, and to the log.
+async fn fail(connection: &mut Downstream, work: &mut Work, failure: Failure) -> Next {
+    let (reply, cut_short) = match failure {
+        Failure::Killed => {
+            (work.record.flags, work.record.details) = ("DC", Details::Text("connection_draining"));
+            return Next::Close;
+        }
+        Failure::Client(Broken::Invalid(invalid)) => {
+            let details = Details::Shared(invalid.to_string().into());
+            (Reply::new(400, "DPE", details, "the request's body is malformed\n"), "http1.codec_error")
+        }
+        Failure::Client(_) => {
+            (work.record.flags, work.record.details) = ("DC", Details::Text("downstream_remote_disconnect"));
+            if !work.flow.answered {
+                work.record.status = 0;
+            }
+            return Next::Close;
+        }
+        Failure::Connect(error) => {
+            work.record.upstream_failure = Some(error.to_string());
+            let details = Details::Text("upstream_reset_before_response_started{connection_failure}");
+            let body = "upstream connect error or disconnect/reset before headers. reset reason: connection failure\n";
+            (Reply::new(503, "UF", details, body), "")
+        }
+        Failure::Reset => {
+            let details = Details::Text("upstream_reset_before_response_started{connection_termination}");
+            let body = "upstream connect error or disconnect/reset before headers. reset reason: connection termination\n";
+            (Reply::new(503, "UC", details, body), "upstream_reset_after_response_started{connection_termination}")
+        }
+        Failure::Protocol => {
+            let details = Details::Text("upstream_reset_before_response_started{protocol_error}");
+            let body = "upstream connect error or disconnect/reset before headers. reset reason: protocol error\n";
+            (Reply::new(502, "UPE", details, body), "upstream_reset_after_response_started{protocol_error}")
+        }
+        Failure::Expired => {
+            let now = connection.link.worker.clock.tick(Instant::now());
+            let (flags, details) = if now >= work.plan.deadline {
+                ("UT", "response_timeout")
+            } else if now >= work.flow.attempt_deadline {
+                ("UT", "upstream_per_try_timeout")
+            } else {
+                ("SI", "stream_idle_timeout")
+            };
+            (Reply::new(504, flags, Details::Text(details), "upstream request timeout\n"), details)
+        }
+    };
+    work.output.reset(&connection.link.worker.works.spares);
+    if work.flow.answered {
+        // The answer has begun: all that can be done is not to end it properly, so that the client sees that it is not whole.
+        (work.record.flags, work.record.details) = (reply.flags, Details::Text(cut_short));
+        return Next::Close;
+    }
+    respond(connection, work, reply).await
+}
