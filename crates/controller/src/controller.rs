@@ -27,6 +27,7 @@ use crate::world::{Effect, World};
 /// The controller's state.
 pub(crate) struct Controller {
     config: Config,
+    template: Template,
     settings: Settings,
     /// The ConfigMap's data as last seen, so that only changes of it are told.
     config_data: Option<Value>,
@@ -60,7 +61,9 @@ impl Controller {
         changes: mpsc::Receiver<Change>,
         ready: Ready,
     ) -> Self {
+        let template = Template { namespace: config.namespace.clone(), image: config.proxy_image.clone(), embedded: config.embedded };
         Self {
+            template,
             world: World::new(&config.namespace),
             work: Work::new(client, &config.namespace),
             observed: Observed { loopback_backends: config.embedded, ..Observed::default() },
@@ -109,16 +112,19 @@ impl Controller {
     fn wake(&self, now: Instant) -> Option<Instant> {
         let translate = if self.world.is_full() { self.debounce.due() } else { Some(self.remind_at) };
         let line = self.model.as_ref().and_then(|_| self.line.wake());
-        let work = self.work.wake(now, &self.world, &self.limits.events).map(|at| self.line.hold().map_or(at, |hold| at.max(hold)));
+        let work = self.work.wake(now, self.hold(), &self.world, &self.limits.events);
         [translate, line, work, self.limits.wake()].into_iter().flatten().min()
     }
 
     /// Does everything that is due.
     fn act(&mut self, now: Instant) {
         if self.world.is_full() {
-            let quiet = self.debounce.take(now);
-            if quiet || std::mem::take(&mut self.stale) {
-                self.translate();
+            let mut due = self.debounce.take(now);
+            // Once more when the first made something known that it could not know.
+            for _ in 0..2 {
+                if std::mem::take(&mut self.stale) || std::mem::take(&mut due) {
+                    self.translate();
+                }
             }
         } else if self.remind_at <= now {
             self.remind_at = now + 6 * SLOW_START;
@@ -129,10 +135,13 @@ impl Controller {
         }
         self.limits.tell(now);
         self.limits.restate(now);
-        // An answer may change what statuses say; one write is better than two.
-        if self.line.hold().is_none_or(|until| until <= now) {
-            self.work.start(now, &mut self.world, &mut self.limits.events);
-        }
+        let hold = self.hold();
+        self.work.start(now, hold, &mut self.world, &mut self.limits.events);
+    }
+
+    /// Until when statuses wait: an answer or a translation that is due may change what they say, and one write is better than two.
+    fn hold(&self) -> Option<Instant> {
+        self.line.hold().max(self.debounce.due())
     }
 
     fn translate(&mut self) {
@@ -145,12 +154,10 @@ impl Controller {
         });
         self.world.board.want(&self.settings.controller_name, wanted.collect());
         if self.world.may_provision() {
-            let template = Template {
-                namespace: self.config.namespace.clone(),
-                image: self.config.proxy_image.clone(),
-                embedded: self.config.embedded,
-            };
-            self.world.fleet.want(&proxies, &template);
+            self.world.fleet.want(&proxies, &self.template);
+            // Whose Services and Deployments these are has just become known: what they say is part of the next translation.
+            let Observed { addresses, proxies, .. } = &self.observed;
+            self.stale |= *addresses != self.world.fleet.addresses(self.config.embedded) || *proxies != self.world.fleet.proxies();
         }
         if self.model.as_ref().is_none_or(|it| **it != model) {
             self.model = Some(Arc::new(model));
@@ -228,6 +235,7 @@ impl Controller {
     }
 
     fn report(&mut self, report: Arc<Report>) {
+        self.line.reported(&report);
         let states: BTreeMap<_, _> = report.listeners.iter().map(|(name, it)| (name.clone(), it.state.clone())).collect();
         if states != self.observed.listeners {
             for (name, state) in &states {
@@ -238,7 +246,7 @@ impl Controller {
                 }
             }
             self.observed.listeners = states;
-            self.debounce.note(Instant::now());
+            self.stale = true;
         }
         self.limits.report(report);
     }

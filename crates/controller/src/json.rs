@@ -39,7 +39,7 @@ pub(crate) fn three_way(previous: Option<&Value>, desired: &Value, actual: &Valu
     }
     for (key, value) in want {
         let change = match have.get(key) {
-            None if value.is_null() => None,
+            None if is_empty(value) => None,
             None => Some(value.clone()),
             Some(actual) => three_way(before.and_then(|it| it.get(key)), value, actual),
         };
@@ -50,10 +50,22 @@ pub(crate) fn three_way(previous: Option<&Value>, desired: &Value, actual: &Valu
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Servers do not keep empty maps and lists.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
 /// Whether everything in `part` is in `whole`, which may hold more: the server adds defaults to objects, also inside lists.
 fn holds(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| whole.get(key).is_some_and(|it| holds(it, value))),
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| whole.get(key).map_or(is_empty(value), |it| holds(it, value)))
+        }
         (Value::Array(whole), Value::Array(part)) => whole.len() == part.len() && whole.iter().zip(part).all(|(a, b)| holds(a, b)),
         _ => whole == part,
     }
@@ -92,6 +104,8 @@ mod tests {
     fn a_null_says_that_a_field_must_not_be_there() {
         let desired = json!({ "externalIPs": null });
         assert_eq!(three_way(None, &desired, &json!({ "other": 1 })), None);
+        let empty = json!({ "annotations": {}, "list": [{ "map": {} }] });
+        assert_eq!(three_way(None, &empty, &json!({ "list": [{}] })), None, "servers drop what is empty");
         assert_eq!(three_way(None, &desired, &json!({ "externalIPs": ["127.0.0.1"] })), Some(json!({ "externalIPs": null })));
     }
 }

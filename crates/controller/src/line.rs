@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use weir_model::{Acknowledgement, Answer, Model, Publish};
+use weir_model::{Acknowledgement, Answer, Model, Publish, Report};
 
 use crate::Connect;
 use crate::backoff::Backoff;
@@ -17,8 +17,12 @@ const FIRST: Duration = Duration::from_millis(20);
 const CEILING: Duration = Duration::from_secs(5);
 /// A data plane that has not answered by then is taken for lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long statuses wait for an answer, so that one write says both that a change was accepted and that it is in force.
+/// How long statuses wait for an answer and the report that follows it, so that one write says both that a change was accepted and that it
+/// is in force.
 const HOLD: Duration = Duration::from_millis(100);
+/// The same at the start, when nothing is known of the data plane yet: what was Programmed before a restart must not be called otherwise
+/// just because nobody has asked.
+const FIRST_HOLD: Duration = Duration::from_secs(2);
 
 /// The line.
 pub(crate) struct Line {
@@ -28,6 +32,8 @@ pub(crate) struct Line {
     backoff: Backoff,
     reopen_at: Option<Instant>,
     sent_at: Instant,
+    /// The last of our versions that a report was about.
+    reported: Option<u64>,
 }
 
 impl Line {
@@ -40,6 +46,7 @@ impl Line {
             backoff: Backoff::new(FIRST, CEILING),
             reopen_at: None,
             sent_at: Instant::now(),
+            reported: None,
         }
     }
 
@@ -97,9 +104,18 @@ impl Line {
         self.link.applied()
     }
 
-    /// Until when statuses should wait for an answer.
+    /// The data plane's state while a version is in force.
+    pub(crate) fn reported(&mut self, report: &Report) {
+        if report.epoch == self.link.epoch() {
+            self.reported = Some(report.version);
+        }
+    }
+
+    /// Until when statuses should wait for news.
     pub(crate) fn hold(&self) -> Option<Instant> {
-        self.link.waiting().then(|| self.sent_at + HOLD)
+        let Some(reported) = self.reported else { return Some(self.sent_at + FIRST_HOLD) };
+        let untold = self.applied().is_some_and(|(version, _)| *version > reported);
+        (self.link.waiting() || untold).then(|| self.sent_at + HOLD)
     }
 
     /// When there is something to do without an answer.
@@ -151,7 +167,9 @@ mod tests {
         let second = published.recv().await.expect("published");
         assert_eq!((second.version, second.base), (2, 0));
         assert_eq!(line.acknowledge(&ack(&second, None), Instant::now()), Verdict::Applied);
-        assert!(line.wake().is_none() && line.hold().is_none());
+        assert!(line.wake().is_none() && line.hold().is_some(), "how its listeners are is not known yet");
+        line.reported(&Report { epoch: 1, version: 2, ..Report::default() });
+        assert!(line.hold().is_none());
     }
 
     #[tokio::test(start_paused = true)]

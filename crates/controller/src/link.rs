@@ -50,6 +50,11 @@ impl Link {
         Self { epoch, version: 0, state: State::Broken, applied: None }
     }
 
+    /// The epoch it speaks for.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// What to send so that `wanted` gets in force; none while an answer is awaited or when nothing differs.
     pub(crate) fn next(&mut self, wanted: &Arc<Model>) -> Option<Publish> {
         let (base, delta) = match &self.state {

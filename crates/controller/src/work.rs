@@ -46,22 +46,16 @@ impl Work {
         }
     }
 
-    /// When something may be due that no event announces.
-    pub(crate) fn wake(&self, now: Instant, world: &World, events: &Recorder) -> Option<Instant> {
-        let statuses = world.board.wake(now).filter(|_| self.statuses < STATUS_SLOTS);
+    /// When something may be due that no event announces. Statuses are not written before `hold`.
+    pub(crate) fn wake(&self, now: Instant, hold: Option<Instant>, world: &World, events: &Recorder) -> Option<Instant> {
+        let statuses = world.board.wake(now).filter(|_| self.statuses < STATUS_SLOTS).map(|at| hold.map_or(at, |hold| at.max(hold)));
         [statuses, world.fleet.wake(now), events.wake(now)].into_iter().flatten().min()
     }
 
     /// Starts every request that is due.
-    pub(crate) fn start(&mut self, now: Instant, world: &mut World, events: &mut Recorder) {
-        let time = seconds(Timestamp::now());
-        for job in world.board.due(now, &time, STATUS_SLOTS.saturating_sub(self.statuses)) {
-            self.statuses += 1;
-            let client = self.client.clone();
-            self.tasks.spawn(async move {
-                let outcome = status::write(client, &job).await;
-                Done::Status(job, outcome)
-            });
+    pub(crate) fn start(&mut self, now: Instant, hold: Option<Instant>, world: &mut World, events: &mut Recorder) {
+        if hold.is_none_or(|until| until <= now) {
+            self.start_statuses(now, world);
         }
         for (item, op) in world.fleet.due(now) {
             let (client, namespace) = (self.client.clone(), self.namespace.clone());
@@ -80,6 +74,18 @@ impl Work {
             self.tasks.spawn(async move {
                 let outcome = write_event(client, &key, write).await;
                 Done::Event(key, outcome)
+            });
+        }
+    }
+
+    fn start_statuses(&mut self, now: Instant, world: &mut World) {
+        let time = seconds(Timestamp::now());
+        for job in world.board.due(now, &time, STATUS_SLOTS.saturating_sub(self.statuses)) {
+            self.statuses += 1;
+            let client = self.client.clone();
+            self.tasks.spawn(async move {
+                let outcome = status::write(client, &job).await;
+                Done::Status(job, outcome)
             });
         }
     }

@@ -77,6 +77,8 @@ struct Pace {
 /// All objects that the controller makes.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
+    /// Whether it was ever said what is wanted. Until then nothing is done: what is found at a start must not be taken for unwanted.
+    told: bool,
     wanted: BTreeMap<Item, Wanted>,
     found: BTreeMap<Item, Value>,
     /// What was applied last, so that what is not wanted any more can be told from what others added.
@@ -120,11 +122,15 @@ impl Fleet {
         self.dirty.extend(changed.map(|(item, _)| item.clone()));
         self.dirty.extend(self.found.keys().filter(|item| !wanted.contains_key(*item)).cloned());
         self.wanted = wanted;
+        self.told = true;
     }
 
     /// What to do now. Each must be answered with [`Self::done`].
     pub(crate) fn due(&mut self, now: Instant) -> Vec<(Item, Op)> {
         let mut ops = Vec::new();
+        if !self.told {
+            return ops;
+        }
         for item in self.dirty.iter().cloned().collect::<Vec<_>>() {
             if self.paces.get(&item).is_some_and(|it| it.busy || it.not_before.is_some_and(|at| at > now)) {
                 continue;
@@ -172,6 +178,9 @@ impl Fleet {
 
     /// When there may be something to do; none: not until something changes.
     pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
+        if !self.told {
+            return None;
+        }
         let ready = |item: &Item| match self.paces.get(item) {
             None => Some(now),
             Some(pace) if pace.busy => None,

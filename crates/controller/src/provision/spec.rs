@@ -11,8 +11,10 @@ use crate::watch::OWN;
 const METRICS_PORT: u16 = 19001;
 /// A proxy's `/ready`.
 const READY_PORT: u16 = 19003;
-/// How long a proxy that is told to end may drain.
+/// How long a proxy that is told to end may drain, as Envoy Gateway has it.
 const GRACE_SECONDS: u32 = 360;
+/// The same in this process: what `weir run` gives itself, so that a restarted proxy is soon back.
+const EMBEDDED_GRACE_SECONDS: u32 = 5;
 
 /// What all proxies have in common.
 #[derive(Debug, Clone)]
@@ -39,11 +41,12 @@ impl Template {
             "ports": ports,
             "readinessProbe": { "httpGet": { "path": "/ready", "port": READY_PORT }, "periodSeconds": 5, "failureThreshold": 1 },
         });
+        let grace = if self.embedded { EMBEDDED_GRACE_SECONDS } else { GRACE_SECONDS };
         let mut spec = json!({
             "selector": { "matchLabels": proxy.selector },
             "template": {
                 "metadata": { "labels": proxy.pod_labels, "annotations": proxy.pod_annotations },
-                "spec": { "containers": [container], "terminationGracePeriodSeconds": GRACE_SECONDS },
+                "spec": { "containers": [container], "terminationGracePeriodSeconds": grace },
             },
         });
         if self.embedded {

@@ -59,6 +59,19 @@ fn objects_are_made_once_and_deleted_with_their_gateway() {
 }
 
 #[test]
+fn what_is_found_at_a_start_stays_until_it_is_known_what_is_wanted() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    for item in [ItemKind::Deployment, ItemKind::Service].map(|kind| Item { kind, name: "envoy-ns-eg".into() }) {
+        let object = if item.kind == ItemKind::Service { template().service(&proxy("eg")) } else { template().deployment(&proxy("eg")) };
+        fleet.observe(item, stored(object));
+    }
+    assert!(fleet.due(now).is_empty() && fleet.wake(now).is_none());
+    fleet.want(&[proxy("eg")], &template());
+    assert!(fleet.due(now).is_empty(), "as it should be");
+}
+
+#[test]
 fn only_what_differs_is_patched() {
     let now = Instant::now();
     let mut fleet = Fleet::default();
