@@ -96,7 +96,7 @@ impl Checker {
                     kind.default(&mut object);
                     (unknown, kind.validate(&object, None))
                 }
-                Err(error) => return vec![document.error(&field_of_decode_error(&error), error, None)],
+                Err(error) => return vec![document.error(&field_of_decode_error(&error.to_string()), error, None)],
             },
             Rules::Custom(schema) => {
                 let unknown = schema.prune(&mut object);

@@ -7,9 +7,9 @@ mod position;
 mod read;
 mod watch;
 
-pub(crate) use apply::Applier;
+pub(crate) use apply::{Applier, collection_path};
 pub(crate) use check::Checker;
-pub(crate) use read::{Document, ReadError, Source, read_all};
+pub(crate) use read::{Document, ReadError, read_all};
 pub(crate) use watch::{Watched, follow};
 
 /// Orders documents so that what others stand on comes first: namespaces, definitions, configuration; then the rest as written.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use weir_apiserver::{Column, LiveColumns, age};
+use weir_apiserver::LiveColumns;
+use weir_apiserver::table::{Column, age};
 use weir_model::{LimitReport, ObjectName};
 use weir_proxy::DataPlane;
 
@@ -38,14 +39,13 @@ impl LiveColumns for LimitColumns {
         let report = self.data_plane.report();
         let limits: Vec<&LimitReport> =
             report.limits.iter().filter(|(limit, _)| limit.policy == name).map(|(_, numbers)| numbers).collect();
-        let created = text("/metadata/creationTimestamp").parse().ok();
         let (active, limit, refused) = match fullest(&limits) {
             Some(it) => {
                 (json!(it.current), json!(it.max), json!(limits.iter().map(|limit| limit.refused.over_connection_limit).sum::<u64>()))
             }
             None => (Value::Null, Value::Null, Value::Null),
         };
-        let age = created.map_or_else(|| "<unknown>".to_owned(), |created| age(created, Timestamp::now()));
+        let age = age::since(&object["metadata"]["creationTimestamp"], Timestamp::now());
         vec![json!(text("/metadata/name")), json!(accepted(object)), active, limit, refused, json!(age)]
     }
 }
