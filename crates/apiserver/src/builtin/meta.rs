@@ -93,7 +93,8 @@ fn finalizers(finalizers: &Value) -> Vec<FieldError> {
     for finalizer in finalizers.as_array().into_iter().flatten() {
         let name = finalizer.as_str().unwrap_or_default();
         errors.extend(names::qualified_name(name).iter().map(|e| FieldError::invalid("metadata.finalizers", finalizer, e)));
-        if !name.contains('/') && !STANDARD.contains(&name) {
+        // Domain names without a slash are common on custom kinds (`gateway-exists-finalizer.gateway.networking.k8s.io`) and on CRDs.
+        if !name.contains(['/', '.']) && !STANDARD.contains(&name) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid("metadata.finalizers", finalizer, detail));
         }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::OnceLock};
 use k8s_openapi::{
     api::{apps, authentication, authorization, autoscaling, batch, coordination, core, discovery, events, rbac},
     apiextensions_apiserver::pkg::apis::apiextensions,
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, ObjectMeta, Status},
     schemars::{JsonSchema, SchemaGenerator},
 };
 use serde_json::{Map, Value};
@@ -46,7 +46,10 @@ pub(crate) fn definitions() -> Map<String, Value> {
         add::<apiextensions::v1::CustomResourceDefinition>,
         add::<coordination::v1::Lease>,
         add::<discovery::v1::EndpointSlice>,
+        add::<DeleteOptions>,
+        add::<ListMeta>,
         add::<ObjectMeta>,
+        add::<Status>,
     ];
     let mut generator = SchemaGenerator::default();
     for add in adds {

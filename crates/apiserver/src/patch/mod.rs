@@ -6,4 +6,5 @@ mod strategic;
 mod tests;
 
 pub use merge::json_merge;
+pub(crate) use strategic::patch_tags;
 pub use strategic::strategic;

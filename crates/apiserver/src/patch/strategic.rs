@@ -38,7 +38,22 @@ enum Strategy {
 
 /// The strategy of a list field. From the `patchStrategy` and `patchMergeKey` tags of the Go types.
 fn strategy(owner: Option<&Node>, field: &str) -> Strategy {
-    let owner = owner.and_then(|node| node.definition.as_deref()).unwrap_or_default();
+    strategy_of(owner.and_then(|node| node.definition.as_deref()).unwrap_or_default(), field)
+}
+
+/// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key` of a field, for OpenAPI documents: kubectl computes its patches by them.
+pub(crate) fn patch_tags(owner: &str, field: &str) -> Option<(&'static str, Option<&'static str>)> {
+    match (owner, field, strategy_of(owner, field)) {
+        ("v1.DeploymentSpec", "strategy", _) => Some(("retainKeys", None)),
+        ("v1.PodSpec", "volumes" | "resourceClaims", Strategy::Key(key)) => Some(("merge,retainKeys", Some(key))),
+        ("v1.PodStatus", "resourceClaimStatuses", Strategy::Key(key)) => Some(("merge,retainKeys", Some(key))),
+        (_, _, Strategy::Key(key)) => Some(("merge", Some(key))),
+        (_, _, Strategy::Primitives) => Some(("merge", None)),
+        (_, _, Strategy::Atomic) => None,
+    }
+}
+
+fn strategy_of(owner: &str, field: &str) -> Strategy {
     match (owner, field) {
         ("v1.ObjectMeta", "finalizers") | ("v1.NodeSpec", "podCIDRs") => Strategy::Primitives,
         ("v1.ObjectMeta", "ownerReferences") => Strategy::Key("uid"),
