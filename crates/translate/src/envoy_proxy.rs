@@ -200,7 +200,7 @@ fn read_service(service: &ProxyService, out: &mut Parameters, fields: &mut Field
     fields.note("spec.provider.kubernetes.envoyService.loadBalancerIP", load_balancer_ip);
     if !load_balancer_source_ranges.is_empty() {
         let path = "spec.provider.kubernetes.envoyService.loadBalancerSourceRanges";
-        out.refused = Some(format!("{path} is not supported yet: nothing is served, since everybody could reach it"));
+        out.refused = Some(format!("field {path} is not supported yet: nothing is served, since everybody could reach it"));
     }
     let node_ports = *allocate_load_balancer_node_ports == Some(false);
     fields.note("spec.provider.kubernetes.envoyService.allocateLoadBalancerNodePorts", node_ports);

@@ -196,7 +196,7 @@ impl Read {
         let unmet: Vec<String> = self
             .protecting
             .iter()
-            .map(|path| format!("{path} is not supported yet, so requests are answered 500 instead of being served unprotected"))
+            .map(|path| format!("field {path} is not supported yet, so requests are answered 500 instead of being served unprotected"))
             .collect();
         let problems: Vec<&str> = self.invalid.iter().chain(&unmet).map(String::as_str).collect();
         if problems.is_empty() {

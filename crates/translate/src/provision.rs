@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_api::gateway::GatewayInfrastructure;
+use weir_model::GatewayName;
 
 use crate::gateway::GatewayState;
 use crate::naming;
@@ -13,7 +14,7 @@ type Texts = BTreeMap<String, String>;
 /// The proxy of `gateway`.
 pub(crate) fn proxy(gateway: &GatewayState<'_>) -> ProxySpec {
     let parameters = &gateway.parameters;
-    let selector = selector(gateway);
+    let selector = selector(&gateway.name);
     let (infrastructure_labels, infrastructure_annotations) = match gateway.infrastructure {
         Some(GatewayInfrastructure { labels, annotations, parameters_ref: _ }) => (labels.clone(), annotations.clone()),
         None => Default::default(),
@@ -38,14 +39,33 @@ pub(crate) fn proxy(gateway: &GatewayState<'_>) -> ProxySpec {
     }
 }
 
-fn selector(gateway: &GatewayState<'_>) -> Texts {
-    let name = naming::label_value(&gateway.name.name);
+/// The proxy of a Gateway that cannot be decoded: what was provisioned for it stays.
+pub(crate) fn unreadable(gateway: &GatewayName, class: &str) -> ProxySpec {
+    let selector = selector(gateway);
+    ProxySpec {
+        gateway: gateway.clone(),
+        gateway_class: class.to_owned(),
+        name: naming::proxy_name(gateway),
+        labels: selector.clone(),
+        annotations: Texts::new(),
+        pod_labels: selector.clone(),
+        pod_annotations: Texts::new(),
+        service_labels: selector.clone(),
+        service_annotations: Texts::new(),
+        selector,
+        ports: Vec::new(),
+        addresses: Vec::new(),
+    }
+}
+
+fn selector(gateway: &GatewayName) -> Texts {
+    let name = naming::label_value(&gateway.name);
     [
         ("app.kubernetes.io/component", "proxy"),
         ("app.kubernetes.io/managed-by", "envoy-gateway"),
         ("app.kubernetes.io/name", "envoy"),
         ("gateway.envoyproxy.io/owning-gateway-name", &name),
-        ("gateway.envoyproxy.io/owning-gateway-namespace", &gateway.name.namespace),
+        ("gateway.envoyproxy.io/owning-gateway-namespace", &gateway.namespace),
         ("gateway.networking.k8s.io/gateway-name", &name),
     ]
     .into_iter()

@@ -49,13 +49,18 @@ pub(crate) fn translate(reader: &Reader<'_>, name: &ObjectName, object: &HttpRou
     if let Err(problem) = &hostnames {
         translated.errors.refuse_all(problem.clone());
     }
+    let readable = hostnames.is_ok();
     let hostnames = hostnames.unwrap_or_default();
     let parents: Vec<(&ParentReference, Parent)> =
         parent_refs.iter().filter_map(|it| Some((it, attach::parent(reader, &name.namespace, it, hostnames.as_deref())?))).collect();
-    let attached = parents.iter().flat_map(|(_, it)| it.attached()).cloned().collect();
-    let routes = routes(name, object, &translated, &parents);
-    // Backends of a route that nothing can reach are not the data plane's business.
-    let backends = if routes.is_empty() { BTreeSet::new() } else { translated.backends };
+    let (attached, routes) = if readable {
+        (parents.iter().flat_map(|(_, it)| it.attached()).cloned().collect(), routes(name, object, &translated, &parents))
+    } else {
+        // Without its hosts nobody knows which requests it means.
+        Default::default()
+    };
+    // Backends that no request can reach are not the data plane's business.
+    let backends = if routes.iter().any(|it| it.name == *name) { translated.backends } else { BTreeSet::new() };
     let generation = object.metadata.generation.unwrap_or_default();
     let status = status(reader, generation, &parents, &translated.errors, rules.len());
     let shared = |it: Route| match previous.into_iter().flat_map(|it| &it.routes).find(|old| ***old == it) {
@@ -111,7 +116,7 @@ fn routes(name: &ObjectName, object: &HttpRoute, rules: &Rules, parents: &[(&Par
         }
         Route { name, created, attachments: attachments.into_values().collect(), rules }
     };
-    serving.into_iter().map(make).collect()
+    if rules.rules.is_empty() { Vec::new() } else { serving.into_iter().map(make).collect() }
 }
 
 fn status(reader: &Reader<'_>, generation: i64, parents: &[(&ParentReference, Parent)], errors: &Errors, rules: usize) -> Value {

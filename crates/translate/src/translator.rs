@@ -11,7 +11,7 @@ use crate::envoy_proxy;
 use crate::gateway::{self, GatewayState, View};
 use crate::memo::{Memos, Reader, Views, World};
 use crate::observed::{Observed, Settings};
-use crate::output::Output;
+use crate::output::{Output, ProxySpec};
 use crate::policy::{self, Outcome};
 use crate::provision;
 use crate::resources::{Kind, Resources};
@@ -62,14 +62,17 @@ impl Translator {
             let status = gateway::gateway_status(gateway, &attached, observed, &model);
             statuses.write(object, crate::Merge::Whole, status);
         }
-        gateway::write_broken(resources, &classes, &mut statuses);
+        let mut proxies: Vec<ProxySpec> = gateways.values().map(provision::proxy).collect();
+        let unreadable = gateway::write_broken(resources, &classes, &mut statuses);
+        proxies.extend(unreadable.into_iter().map(|(name, class)| provision::unreadable(name, class)));
+        proxies.sort_by(|a, b| a.gateway.cmp(&b.gateway));
         envoy_proxy::write_statuses(resources, &classes, &gateways, &mut statuses);
         backend::write_statuses(resources, &Reader::untracked(&world), &mut statuses);
         let statuses = statuses.statuses;
         self.model = model.clone();
         self.statuses = statuses.clone();
         let limits = model.limits.values().cloned().collect();
-        Output { model, statuses, proxies: gateways.values().map(provision::proxy).collect(), limits }
+        Output { model, statuses, proxies, limits }
     }
 
     /// What everything depends on: when that changes, nothing that was kept is good.

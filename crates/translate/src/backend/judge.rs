@@ -32,7 +32,7 @@ pub(crate) fn judge(reader: &Reader<'_>, spec: &BackendSpec) -> Result<(), Probl
     }
     // Sending in the clear what was to be encrypted would be worse than not sending it.
     if tls.is_some() {
-        return problem("UnsupportedValue", "spec.tls is not supported yet");
+        return problem("UnsupportedValue", "TLS to backends (spec.tls) is not supported yet");
     }
     if !app_protocols.is_empty() {
         let protocols: Vec<&str> = app_protocols.iter().map(AppProtocol::as_str).collect();

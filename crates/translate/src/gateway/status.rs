@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use weir_model::{ListenerName, ListenerState as Bound, Model};
+use weir_model::{GatewayName, ListenerName, ListenerState as Bound, Model};
 
 use super::GatewayState;
 use super::listener::{ListenerState, SEE_OTHERS};
@@ -175,9 +175,13 @@ fn listener_conditions(
     conditions
 }
 
-/// Writes the statuses of Gateways of our classes that cannot be decoded. Nothing else can be said of them, so nothing else is touched:
-/// what was provisioned for them is kept by whoever provisions.
-pub(crate) fn write_broken(resources: &Resources, classes: &Classes, statuses: &mut StatusWriter<'_>) {
+/// Gateways of our classes that cannot be decoded: writes their statuses, and gives their names and classes.
+pub(crate) fn write_broken<'a>(
+    resources: &'a Resources,
+    classes: &Classes,
+    statuses: &mut StatusWriter<'_>,
+) -> Vec<(&'a GatewayName, &'a str)> {
+    let mut ours = Vec::new();
     for (name, broken) in resources.gateways.broken() {
         let class = broken.object.pointer("/spec/gatewayClassName").and_then(Value::as_str).unwrap_or_default();
         if classes.contains_key(class) {
@@ -186,6 +190,8 @@ pub(crate) fn write_broken(resources: &Resources, classes: &Classes, statuses: &
             conditions.no("Programmed", "Invalid", "Nothing to program: the Gateway is not accepted.");
             let object = ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
             statuses.write(object, Merge::Whole, json!({ "conditions": to_json(&conditions) }));
+            ours.push((name, class));
         }
     }
+    ours
 }

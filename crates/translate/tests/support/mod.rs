@@ -1,4 +1,5 @@
 //! What the golden tests and the property tests share: cases in files, and the world that they suppose.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use weir_model::{GatewayName, ListenerName, ListenerState, Model};
+use weir_model::{ListenerState, Model};
 use weir_translate::{Observed, Output, ProxyState, Resources, Settings, Translator};
 
 /// A case: the documents of one file.
@@ -51,7 +52,8 @@ pub(crate) fn testdata() -> PathBuf {
 
 /// All cases, by name.
 pub(crate) fn cases() -> Vec<Case> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(testdata()).expect("the folder is there").map(|it| it.expect("readable").path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(testdata()).expect("the folder is there").map(|it| it.expect("readable").path()).collect();
     files.retain(|it| it.to_string_lossy().ends_with(".in.yaml"));
     files.sort();
     files.iter().map(|it| Case::read(it)).collect()
@@ -127,7 +129,8 @@ pub(crate) fn resources(objects: &[Value]) -> Resources {
 /// An output as a file shows it.
 pub(crate) fn render(output: &Output, show_proxies: bool) -> String {
     let mut document = Map::new();
-    let statuses: Map<String, Value> = output.statuses.iter().map(|(object, it)| (object.to_string(), it.status.as_ref().clone())).collect();
+    let statuses: Map<String, Value> =
+        output.statuses.iter().map(|(object, it)| (object.to_string(), it.status.as_ref().clone())).collect();
     document.insert("statuses".into(), statuses.into());
     document.insert("model".into(), short(model(&output.model)));
     if show_proxies {
@@ -166,10 +169,4 @@ fn short(value: Value) -> Value {
         }
         other => other,
     }
-}
-
-/// A listener by its three names.
-#[allow(dead_code, reason = "used by one of the two test programs")]
-pub(crate) fn listener(namespace: &str, gateway: &str, name: &str) -> ListenerName {
-    ListenerName::new(GatewayName::new(namespace, gateway), name)
 }
