@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use weir_model::{BackendName, ObjectName};
 
-pub(crate) use endpoints::{translate, unavailable};
+pub(crate) use endpoints::{has_endpoints, translate};
 pub(crate) use judge::{judge, reachable};
 pub(crate) use status::write as write_statuses;
 
@@ -32,6 +32,14 @@ impl fmt::Display for Key {
 }
 
 impl Key {
+    /// What routes call it when it has no endpoints.
+    pub(crate) fn object(&self) -> String {
+        match self {
+            Self::Backend(name) => format!("Backend {name}"),
+            Self::Service(name, _) => format!("Service {name}"),
+        }
+    }
+
     /// What the Model calls it.
     pub(crate) fn name(&self) -> BackendName {
         BackendName(Arc::from(self.to_string()))

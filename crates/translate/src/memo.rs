@@ -12,6 +12,7 @@ use weir_api::{Backend, EndpointSlice, Service};
 use weir_model::{GatewayName, ObjectName};
 
 use crate::Settings;
+use crate::backend::{self, Key};
 use crate::core::Secret;
 use crate::gateway::View;
 use crate::grants;
@@ -24,6 +25,8 @@ pub(crate) struct World<'a> {
     /// See [`crate::Observed::loopback_backends`].
     pub(crate) loopback_backends: bool,
     pub(crate) views: &'a Views,
+    /// Whether backends have endpoints, as far as was asked: many routes share one.
+    ready: RefCell<BTreeMap<Key, bool>>,
 }
 
 /// What routes see of Gateways, with the number of the change that made it so.
@@ -57,6 +60,8 @@ enum Dep {
     Slices(ObjectName),
     Grants,
     View(GatewayName),
+    /// Whether a backend has endpoints; not which: a route need not be looked at again for each that comes or goes.
+    Ready(Key),
 }
 
 /// Reads the world and notes what was read.
@@ -117,6 +122,12 @@ impl<'a> Reader<'a> {
         self.world.views.views.get(gateway).map(|(view, _)| view)
     }
 
+    /// Whether a backend has endpoints.
+    pub(crate) fn ready(&self, key: &Key) -> bool {
+        self.note(Dep::Ready(key.clone()));
+        self.world.ready(key)
+    }
+
     /// Whether a reference from one namespace into another is allowed by a ReferenceGrant there.
     pub(crate) fn permitted(&self, from: &grants::From<'_>, to: &grants::To<'_>) -> bool {
         if from.namespace == to.namespace {
@@ -136,7 +147,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    pub(crate) fn new(resources: &'a Resources, settings: &'a Settings, loopback_backends: bool, views: &'a Views) -> Self {
+        Self { resources, settings, loopback_backends, views, ready: RefCell::default() }
+    }
+
+    fn ready(&self, key: &Key) -> bool {
+        if let Some(known) = self.ready.borrow().get(key) {
+            return *known;
+        }
+        let ready = backend::has_endpoints(&Reader::untracked(self), key);
+        self.ready.borrow_mut().insert(key.clone(), ready);
+        ready
+    }
+
     fn stamp(&self, dep: &Dep) -> u64 {
         let resources = self.resources;
         match dep {
@@ -149,6 +173,7 @@ impl World<'_> {
             Dep::Slices(service) => resources.slices_stamp(service),
             Dep::Grants => resources.kind_stamp(Kind::ReferenceGrant),
             Dep::View(gateway) => self.views.views.get(gateway).map_or(0, |(_, stamp)| *stamp),
+            Dep::Ready(key) => u64::from(self.ready(key)),
         }
     }
 
@@ -159,6 +184,9 @@ impl World<'_> {
             Dep::Slices(_) => self.resources.kind_stamp(Kind::EndpointSlice) > resources,
             Dep::Grants => self.resources.kind_stamp(Kind::ReferenceGrant) > resources,
             Dep::View(_) => self.views.clock > views,
+            Dep::Ready(_) => {
+                [Kind::Service, Kind::EndpointSlice, Kind::Backend].into_iter().any(|kind| self.resources.kind_stamp(kind) > resources)
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ fn collect<'a>(resources: &'a Resources, reader: &Reader<'_>, gateways: &Gateway
         created: broken.object.pointer("/metadata/creationTimestamp").and_then(|it| it.as_str()).unwrap_or_default(),
         generation: broken.generation(),
         read: Read { invalid: vec![format!("the object cannot be read: {}", broken.error)], ..Read::default() },
-        targets: targets::of_broken(name, &broken.object),
+        targets: targets::of(resources, reader, gateways, name, &targets::readable(&broken.object)),
         ancestors: Ancestors::default(),
     });
     let mut all: Vec<Policy<'a>> = good.chain(broken).collect();

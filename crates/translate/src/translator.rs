@@ -42,7 +42,7 @@ impl Translator {
         let statuses = std::mem::take(&mut self.statuses);
         let mut statuses = StatusWriter::new(&statuses);
         let (gateways, classes, outcome) = {
-            let world = World { resources, settings, loopback_backends: observed.loopback_backends, views: &self.views };
+            let world = World::new(resources, settings, observed.loopback_backends, &self.views);
             let reader = Reader::untracked(&world);
             let classes = class::judge(resources, settings, &mut statuses);
             let gateways = gateway::judge(resources, &reader, &classes);
@@ -50,7 +50,7 @@ impl Translator {
             (gateways, classes, outcome)
         };
         self.views.update(gateways.iter().map(|(name, it)| (name.clone(), View::new(it, &outcome.failures))).collect());
-        let world = World { resources, settings, loopback_backends: observed.loopback_backends, views: &self.views };
+        let world = World::new(resources, settings, observed.loopback_backends, &self.views);
         let mut model = Model::default();
         let (attached, used) = translate_routes(&mut self.routes, &world, &mut model, &mut statuses);
         let keys = used.into_iter().map(|it| (it, 0));

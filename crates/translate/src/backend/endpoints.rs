@@ -51,15 +51,9 @@ pub(crate) fn translate(reader: &Reader<'_>, key: &Key, previous: Option<&Arc<Ba
     }
 }
 
-/// Why nobody can serve requests for this backend now, if so.
-pub(crate) fn unavailable(reader: &Reader<'_>, key: &Key) -> Option<String> {
-    if endpoints(reader, key) != Endpoints::Addresses(Vec::new()) {
-        return None;
-    }
-    Some(match key {
-        Key::Service(name, _) => format!("no ready endpoints for the related Service {name}"),
-        Key::Backend(name) => format!("no ready endpoints for the related Backend {name}"),
-    })
+/// Whether anybody can serve requests for this backend.
+pub(crate) fn has_endpoints(reader: &Reader<'_>, key: &Key) -> bool {
+    endpoints(reader, key) != Endpoints::Addresses(Vec::new())
 }
 
 fn endpoints(reader: &Reader<'_>, key: &Key) -> Endpoints {

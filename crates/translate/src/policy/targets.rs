@@ -72,13 +72,16 @@ pub(super) fn of(
     targets
 }
 
-/// The targets of a policy that cannot be decoded, as far as they can be read.
-pub(super) fn of_broken(policy: &ObjectName, object: &Value) -> Vec<Target> {
-    let spec = object.get("spec");
-    let one = spec.and_then(|it| it.get("targetRef")).cloned();
-    let many = spec.and_then(|it| it.get("targetRefs")).and_then(Value::as_array).cloned().unwrap_or_default();
-    let references = one.into_iter().chain(many).filter_map(|it| serde_json::from_value::<PolicyTargetReference>(it).ok());
-    references.map(|it| Target::new(&it, &policy.namespace)).collect()
+/// The targets that can be read of a policy that cannot be decoded, as a specification that says nothing else.
+pub(super) fn readable(object: &Value) -> ClientTrafficPolicySpec {
+    let field = |key: &str| object.get("spec").and_then(|it| it.get(key)).cloned().unwrap_or_default();
+    let each = |key: &str| field(key).as_array().cloned().unwrap_or_default();
+    ClientTrafficPolicySpec {
+        target_ref: serde_json::from_value(field("targetRef")).unwrap_or_default(),
+        target_refs: each("targetRefs").into_iter().filter_map(|it| serde_json::from_value(it).ok()).collect(),
+        target_selectors: each("targetSelectors").into_iter().filter_map(|it| serde_json::from_value(it).ok()).collect(),
+        ..ClientTrafficPolicySpec::default()
+    }
 }
 
 fn selected<'a>(

@@ -28,8 +28,8 @@ pub(super) fn translate(
         let weight = u32::try_from(reference.weight).unwrap_or_default();
         let (target, filters) = match follow(reader, route, reference, matches) {
             Ok((key, filters)) => {
-                if let Some(message) = backend::unavailable(reader, &key) {
-                    errors.unavailable(format!("failed to find endpoints: {message}"));
+                if !reader.ready(&key) {
+                    errors.unavailable(format!("failed to find endpoints: no ready endpoints for the related {}", key.object()));
                 }
                 let target = Target::Backend(key.name());
                 // Nothing is sent to a backend of weight 0, so nobody needs to know it.
