@@ -42,10 +42,11 @@ impl Registry {
         self.clusters.entry(name.clone()).or_insert_with(fresh).clone()
     }
 
-    /// Forgets what nobody uses any more.
-    pub(crate) fn prune(&mut self) {
+    /// Forgets what nobody uses any more. A backend of the Model stays even before a port uses it: its endpoints are set when it comes, not
+    /// when a gateway that routes to it is attached.
+    pub(crate) fn prune(&mut self, model: &Model) {
         self.clusters.retain(|_, cluster| Arc::strong_count(cluster) > 1);
-        self.backends.retain(|_, backend| Arc::strong_count(backend) > 1);
+        self.backends.retain(|name, backend| Arc::strong_count(backend) > 1 || model.backends.contains_key(name));
     }
 
     fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule) -> RuleConfig {

@@ -182,7 +182,7 @@ impl Control {
         let bound: BTreeSet<&PortKey> = self.binds.keys().map(|key| &key.port).collect();
         // A port that has no listener any more stays while its connections are served by their own reference to it.
         self.ports.retain(|key, _| bound.contains(key));
-        self.registry.prune();
+        self.registry.prune(&self.model);
         self.show();
     }
 
