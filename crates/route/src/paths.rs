@@ -31,11 +31,13 @@ struct Node {
     prefix: Vec<Arc<Candidate>>,
 }
 
+/// A candidate whose path is an expression.
 #[derive(Debug)]
 struct RegexEntry {
-    pattern: Arc<str>,
+    /// How long the expression's text is.
+    len: usize,
     regex: Arc<regex::bytes::Regex>,
-    candidates: Vec<Arc<Candidate>>,
+    candidate: Arc<Candidate>,
 }
 
 /// A candidate that holds, and the length of the prefix if one decided.
@@ -66,10 +68,7 @@ impl PathTable {
             }
             PathMatch::Regex(pattern) => {
                 let Some(regex) = regex else { return };
-                match self.regexes.iter_mut().find(|entry| *entry.pattern == *pattern.as_str()) {
-                    Some(entry) => entry.candidates.push(candidate),
-                    None => self.regexes.push(RegexEntry { pattern: pattern.as_str().into(), regex, candidates: vec![candidate] }),
-                }
+                self.regexes.push(RegexEntry { len: pattern.as_str().len(), regex, candidate });
             }
         }
     }
@@ -85,12 +84,7 @@ impl PathTable {
             node.exact.sort_by(|a, b| a.rank.cmp(&b.rank));
             node.prefix.sort_by(|a, b| a.rank.cmp(&b.rank));
         }
-        for entry in &mut self.regexes {
-            entry.candidates.sort_by(|a, b| a.rank.cmp(&b.rank));
-        }
-        // Of two expressions of the same length the one goes first whose best candidate would.
-        let best = |entry: &RegexEntry| entry.candidates.first().map(|candidate| candidate.rank.clone());
-        self.regexes.sort_by_cached_key(|entry| (std::cmp::Reverse(entry.pattern.len()), best(entry)));
+        self.regexes.sort_by(|a, b| b.len.cmp(&a.len).then_with(|| a.candidate.rank.cmp(&b.candidate.rank)));
     }
 
     /// The first candidate by precedence that holds.
@@ -102,12 +96,8 @@ impl PathTable {
         if whole && let Some(candidate) = first(&self.node(deepest).exact, request) {
             return Some(Hit { candidate, prefix_len: None });
         }
-        for entry in &self.regexes {
-            if entry.regex.is_match(path.as_bytes())
-                && let Some(candidate) = first(&entry.candidates, request)
-            {
-                return Some(Hit { candidate, prefix_len: None });
-            }
+        if let Some(candidate) = self.find_regex(path, request) {
+            return Some(Hit { candidate, prefix_len: None });
         }
         let mut next = self.nearest_prefix(deepest);
         while let Some(index) = next {
@@ -116,6 +106,22 @@ impl PathTable {
                 return Some(Hit { candidate, prefix_len: Some(node.len) });
             }
             next = node.above;
+        }
+        None
+    }
+
+    fn find_regex<R: RequestView>(&self, path: &str, request: &R) -> Option<&Candidate> {
+        // Routes that share an expression mostly stand together: it is not run again for each.
+        let mut last: Option<(&Arc<regex::bytes::Regex>, bool)> = None;
+        for entry in &self.regexes {
+            let matches = match last {
+                Some((regex, matches)) if Arc::ptr_eq(regex, &entry.regex) => matches,
+                Some(_) | None => entry.regex.is_match(path.as_bytes()),
+            };
+            last = Some((&entry.regex, matches));
+            if matches && entry.candidate.holds(request) {
+                return Some(&entry.candidate);
+            }
         }
         None
     }

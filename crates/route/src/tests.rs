@@ -1,4 +1,5 @@
 mod conformance;
 mod fixture;
+mod naive;
 mod precedence;
 mod scale;
