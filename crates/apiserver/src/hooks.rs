@@ -74,6 +74,8 @@ pub struct Hooks {
     pub pod_logs: Option<Arc<dyn PodLogs>>,
     /// Words for `exec`, `attach` and `portforward`, which are refused.
     pub refusal: Option<Arc<Refusal>>,
+    /// Somebody else gives Services their cluster addresses, since only he knows which can be reached; and no node has ports to give.
+    pub addresses_elsewhere: bool,
 }
 
 impl std::fmt::Debug for Hooks {
@@ -82,6 +84,7 @@ impl std::fmt::Debug for Hooks {
             .field("live_columns", &self.live_columns.is_some())
             .field("pod_logs", &self.pod_logs.is_some())
             .field("refusal", &self.refusal.is_some())
+            .field("addresses_elsewhere", &self.addresses_elsewhere)
             .finish()
     }
 }

@@ -48,14 +48,16 @@ pub(super) fn keep_allotted(object: &mut Value, old: Option<&Value>) {
     }
 }
 
-/// Gives a Service the addresses and ports that its type asks for.
+/// Gives a Service the addresses and ports that its type asks for, unless somebody else does.
 pub(super) fn allot(api: &Api, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
     let own = (object.namespace().to_owned(), object.name().to_owned());
     let (services, _) = api.store.list(&resource.shelf, None);
     let others: Vec<&Value> =
         services.iter().map(|s| &s.value).filter(|s| (s.namespace(), s.name()) != (own.0.as_str(), own.1.as_str())).collect();
-    allot_address(object, &others, resource)?;
-    allot_ports(object, &others);
+    if !api.hooks.addresses_elsewhere {
+        allot_address(object, &others, resource)?;
+        allot_ports(object, &others);
+    }
     Ok(())
 }
 

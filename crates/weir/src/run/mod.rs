@@ -78,6 +78,7 @@ impl World {
                 live_columns: Some(Arc::new(columns::LimitColumns::new(data_plane.clone()))),
                 pod_logs: Some(logs.clone()),
                 refusal: Some(Arc::new(instead_of)),
+                addresses_elsewhere: true,
             },
         })
         .await
@@ -109,7 +110,7 @@ impl World {
         checker: Checker,
         stdin: Option<String>,
     ) -> Result<(), Failure> {
-        let mut signals = shutdown::Signals::listen()?;
+        let mut signals = Signals::listen()?;
         let watched =
             files::follow(&arguments.files).map_err(|error| Failure::new(format_args!("the files cannot be watched: {error}")))?;
         let mut applier = Applier::new(self.client.clone(), self.declared.clone()).map_err(Failure::new)?;
