@@ -248,7 +248,7 @@ impl Controller {
             self.observed.listeners = states;
             self.stale = true;
         }
-        self.limits.report(report);
+        self.limits.report(report, Instant::now());
     }
 
     fn done(&mut self, done: Done) {

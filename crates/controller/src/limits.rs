@@ -13,7 +13,7 @@ use crate::kinds::{Key, Kind};
 use crate::limits_log::{LimitsLog, subject, write_cleared, write_refused};
 use crate::status::Board;
 
-/// How long the first lines wait for a report, so that they can say how many connections are open.
+/// How long lines about a new Model wait for the report that follows it, so that they can say how many connections are open.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Logs are rotated, and whoever reads one must find the limits in force at any time: they are said again this often.
@@ -25,7 +25,7 @@ pub(crate) struct Limits {
     log: LimitsLog,
     pub(crate) events: Recorder,
     report: Option<Arc<Report>>,
-    /// The Model that got in force and has not been told yet, and how long that may wait for a report.
+    /// The Model that got in force and has not been told yet, and when it is told at the latest.
     untold: Option<(Arc<Model>, Instant)>,
     /// How many connections each limit refused since it was reached.
     refused: BTreeMap<LimitName, u64>,
@@ -36,18 +36,20 @@ impl Limits {
     /// This Model is in force now.
     pub(crate) fn in_force(&mut self, model: Arc<Model>, now: Instant) {
         self.refused.retain(|name, _| model.limits.contains_key(name));
-        let patience = if self.report.is_some() || model.limits.is_empty() { Duration::ZERO } else { PATIENCE };
-        self.untold = Some((model, now + patience));
+        self.untold = Some((model, now + PATIENCE));
     }
 
     /// The data plane's numbers.
-    pub(crate) fn report(&mut self, report: Arc<Report>) {
+    pub(crate) fn report(&mut self, report: Arc<Report>, now: Instant) {
         self.report = Some(report);
+        if let Some((_, at)) = &mut self.untold {
+            *at = now;
+        }
     }
 
     /// Writes the log lines that are due.
     pub(crate) fn tell(&mut self, now: Instant) {
-        let due = self.untold.as_ref().is_some_and(|(_, at)| self.report.is_some() || *at <= now);
+        let due = self.untold.as_ref().is_some_and(|(_, at)| *at <= now);
         if let Some((model, _)) = self.untold.take_if(|_| due) {
             for line in self.log.in_force(&model, self.report.as_deref()) {
                 line.write();
@@ -185,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_lines_wait_a_moment_for_numbers() {
+    fn lines_wait_a_moment_for_numbers() {
         let now = Instant::now();
         let mut limits = Limits::default();
         limits.in_force(model(), now);
         limits.tell(now);
         assert_eq!(limits.wake(), Some(now + PATIENCE));
-        limits.report(Arc::new(Report::default()));
+        limits.report(Arc::new(Report::default()), now);
         limits.tell(now);
         assert_eq!(limits.wake(), Some(now + RESTATE));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::api::{Api, DynamicObject};
 use kube::runtime::watcher::{self, watcher};
 use serde_json::Value;
@@ -47,36 +47,49 @@ pub(crate) async fn watch(client: kube::Client, kind: Kind, namespace: String, c
             (Api::namespaced_with(client, &namespace, &resource), watcher::Config::default().labels(&labels))
         }
     };
-    let mut events = std::pin::pin!(watcher(api, config));
-    let mut backoff = Backoff::new(FIRST, CEILING);
-    let mut listing = Vec::new();
-    let mut trouble = Trouble::default();
-    while let Some(event) = events.next().await {
-        let change = match event {
-            Ok(event) => {
-                if !matches!(event, watcher::Event::Init) {
-                    backoff.reset();
-                    trouble.over(kind);
+    let mut eyes = Eyes { kind, changes, backoff: Backoff::new(FIRST, CEILING), trouble: Trouble::default() };
+    while !eyes.changes.is_closed() {
+        eyes.follow(watcher(api.clone(), config.clone())).await;
+    }
+}
+
+/// What one watch remembers.
+struct Eyes {
+    kind: Kind,
+    changes: mpsc::Sender<Change>,
+    backoff: Backoff,
+    trouble: Trouble,
+}
+
+impl Eyes {
+    /// Hands on what `events` say until a new list is needed, or nobody listens any more.
+    async fn follow(&mut self, events: impl Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>>) {
+        let mut events = std::pin::pin!(events);
+        let mut listing = Vec::new();
+        while let Some(event) = events.next().await {
+            let (change, error) = match event {
+                Ok(event) => {
+                    if !matches!(event, watcher::Event::Init) {
+                        self.backoff.reset();
+                        self.trouble.over(self.kind);
+                    }
+                    (step(self.kind, event, &mut listing), None)
                 }
-                step(kind, event, &mut listing)
+                Err(error) if is_absent(&error) => (Some(Change::Absent(self.kind)), Some(error)),
+                Err(error) => (None, Some(error)),
+            };
+            if let Some(change) = change
+                && self.changes.send(change).await.is_err()
+            {
+                return;
             }
-            Err(error) if is_absent(&error) => {
-                trouble.note(kind, "its CRD is not installed", false);
-                Some(Change::Absent(kind))
+            let Some(error) = error else { continue };
+            let text = if is_absent(&error) { "its CRD is not installed".to_owned() } else { error.to_string() };
+            self.trouble.note(self.kind, &text, is_routine(&error));
+            tokio::time::sleep(self.backoff.next()).await;
+            if is_stale(&error) {
+                return;
             }
-            Err(error) => {
-                trouble.note(kind, &error.to_string(), is_routine(&error));
-                None
-            }
-        };
-        let failed = trouble.last.is_some();
-        if let Some(change) = change
-            && changes.send(change).await.is_err()
-        {
-            return;
-        }
-        if failed {
-            tokio::time::sleep(backoff.next()).await;
         }
     }
 }
@@ -115,13 +128,17 @@ fn is_absent(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
+/// A watch that cannot be started where the last one ended. `watcher` would try the same version again, for ever.
+fn is_stale(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+}
+
 /// A watch that has fallen behind starts over (410 Gone), and one that is cut off resumes; neither is worth a warning.
 fn is_routine(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::WatchError(status) => status.code == 410,
-        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
         watcher::Error::WatchFailed(_) => true,
-        _ => false,
+        other => is_stale(other),
     }
 }
 

@@ -458,3 +458,43 @@ async fn somebody_elses_service_of_the_same_name_is_left_alone() {
     assert!(service["spec"].get("type").is_none(), "untouched: {service}");
     rig.end().await;
 }
+
+#[tokio::test]
+async fn what_happens_while_watches_are_down_is_caught_up_with() {
+    let mut rig = Rig::start(walkthrough).await;
+    let mut plane = rig.line().await;
+    rig.take(&mut plane).await;
+    rig.bring_up(&mut plane).await;
+    let wanted = |value: u64, routes: usize| {
+        move |model: &Model| model.limits.values().all(|it| it.value == value) && model.limits.len() == 1 && model.routes.len() == routes
+    };
+    // Cut off and resumed.
+    rig.api.cut(false);
+    rig.api.put(POLICIES, policy(6));
+    rig.take_until(&mut plane, wanted(6, 1)).await;
+    // Too late to resume: everything is listed again. What is gone by then goes, without an event that says so.
+    for (value, gone_as_status) in [(7, false), (8, true)] {
+        rig.api.lapse(gone_as_status, |api| {
+            api.put(POLICIES, policy(value));
+            api.put(ROUTES, other_route());
+            api.delete(ROUTES, "default", "app");
+        });
+        rig.take_until(&mut plane, wanted(value, 1)).await;
+        assert_eq!(rig.model.routes.keys().next().map(|it| it.name.to_string()), Some("other".to_owned()));
+        rig.api.lapse(gone_as_status, |api| {
+            api.put(ROUTES, route());
+            api.delete(ROUTES, "default", "other");
+            api.put(POLICIES, policy(value + 10));
+        });
+        rig.take_until(&mut plane, wanted(value + 10, 1)).await;
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn it_ends_at_once_when_told_to_even_without_an_api() {
+    let nobody = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
+    let rig = Rig::start_on(Api::default(), kube::Client::try_from(nobody).expect("a client"));
+    tokio::task::yield_now().await;
+    rig.end().await;
+}

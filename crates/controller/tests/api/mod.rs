@@ -35,6 +35,11 @@ struct State {
     /// Answers to give instead: method, what the path contains, status.
     faults: VecDeque<(Method, String, u16)>,
     absent: Vec<String>,
+    /// Watches are refused.
+    closed: bool,
+    /// What happened up to this version is forgotten; a watch from before it is told so, in the one way or the other.
+    forgotten: u64,
+    gone_as_status: bool,
 }
 
 /// A watch that is open.
@@ -128,6 +133,25 @@ impl Api {
         if absent {
             state.absent.push(collection.to_owned());
         }
+    }
+
+    /// Cuts off all watches, makes changes that nobody sees happen, and forgets that they happened.
+    pub(crate) fn lapse(&self, gone_as_status: bool, changes: impl FnOnce(&Self)) {
+        self.cut(true);
+        changes(self);
+        let mut state = self.state();
+        state.version += 1;
+        state.forgotten = state.version;
+        state.gone_as_status = gone_as_status;
+        state.history.clear();
+        state.closed = false;
+    }
+
+    /// Cuts off all watches. They may be opened again, unless they are to stay closed.
+    pub(crate) fn cut(&self, closed: bool) {
+        let mut state = self.state();
+        state.closed = closed;
+        state.watches.clear();
     }
 
     /// All requests so far that changed something.
@@ -278,8 +302,18 @@ impl State {
     fn watch(&mut self, target: &Target, query: &BTreeMap<String, String>) -> Response<Body> {
         assert!(!query.contains_key("sendInitialEvents"), "streaming lists are not served");
         let since: u64 = query.get("resourceVersion").and_then(|it| it.parse().ok()).expect("a resourceVersion");
+        if self.closed {
+            return failure(503, "ServiceUnavailable");
+        }
+        if since < self.forgotten && self.gone_as_status {
+            return failure(410, "Expired");
+        }
         let selector = selector(query);
         let (events, receiver) = mpsc::unbounded();
+        if since < self.forgotten {
+            let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "message": "too old", "code": 410 });
+            let _ = events.unbounded_send(event("ERROR", &status));
+        }
         for (version, verb, place, object) in &self.history {
             let wanted = place.0 == target.collection && target.namespace.as_ref().is_none_or(|it| *it == place.1);
             if *version > since && wanted && selected(object, &selector) {
