@@ -134,15 +134,10 @@ fn endpoint_slice(object: &mut Map<String, Value>) {
         missing(port, "name", || json!(""));
         missing(port, "protocol", || json!("TCP"));
     }
-    missing(object, "ports", || json!(null));
-    missing(object, "endpoints", || json!(null));
 }
 
 fn template(spec: &mut Map<String, Value>) {
     let template = child(spec, "template");
-    // Go always writes this null, and clients compare templates.
-    let metadata = child(template, "metadata");
-    metadata.entry("creationTimestamp").or_insert(Value::Null);
     pod::spec(child(template, "spec"));
 }
 

@@ -5,14 +5,15 @@ use std::{
     sync::{Arc, OnceLock, Weak},
 };
 
-use kube_cel::{
-    KubeCelExt as _,
-    cel::{Context, ExecutionError, Program, Value as Cel, objects::OptionalValue},
+use kube_cel::cel::{
+    Context, ExecutionError, IdedExpr, Value as Cel,
+    objects::OptionalValue,
+    parser::{ExpressionReferences, Parser},
 };
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-use super::{Additional, FieldError, Node, Type, cel_value, error, old, path::Path};
+use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, old, path::Path};
 
 /// Longest expression that is read: more than any rule needs, and the parser recurses.
 const MAX_EXPRESSION: usize = 8 * 1024;
@@ -41,7 +42,7 @@ struct Lazy {
 
 #[derive(Debug)]
 struct Expression {
-    program: Program,
+    parsed: IdedExpr,
     uses_old: bool,
 }
 
@@ -64,9 +65,9 @@ fn shared(source: &str) -> Result<Arc<Expression>, String> {
     if let Some(found) = IN_USE.get_or_init(Mutex::default).lock().get(source).and_then(Weak::upgrade) {
         return Ok(found);
     }
-    let program = Program::compile(source).map_err(|e| e.to_string())?;
-    let uses_old = program.references().has_variable("oldSelf");
-    let expression = Arc::new(Expression { program, uses_old });
+    let parsed = Parser::default().parse(source).map_err(|e| e.to_string())?;
+    let uses_old = ExpressionReferences::has_variable(&parsed.references(), "oldSelf");
+    let expression = Arc::new(Expression { parsed, uses_old });
     let mut in_use = IN_USE.get_or_init(Mutex::default).lock();
     in_use.retain(|_, weak| weak.strong_count() > 0);
     in_use.insert(source.to_owned(), Arc::downgrade(&expression));
@@ -124,7 +125,7 @@ impl Rule {
     /// What `messageExpression` says, if it says something usable.
     fn computed_message(&self, scope: &Context<'_>) -> Option<String> {
         let program = self.message_program.as_ref()?.get().ok()?;
-        let Ok(Cel::String(message)) = program.program.execute(scope) else { return None };
+        let Ok(Cel::String(message)) = scope.resolve(&program.parsed) else { return None };
         let message = message.trim();
         (!message.is_empty() && message.len() <= MAX_MESSAGE && !message.contains('\n')).then(|| message.to_owned())
     }
@@ -138,38 +139,7 @@ fn plain_path(json_path: &str) -> String {
 
 thread_local! {
     /// The functions of Kubernetes' CEL libraries. A context is not shared between threads.
-    static FUNCTIONS: Context<'static> = functions();
-}
-
-fn functions() -> Context<'static> {
-    let mut context = Context::default().with_all();
-    // `type(self.port) == int`: the cel crate has no type values, so a type is its name here.
-    context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> { Ok(name(type_name(&value))) });
-    for type_name in ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"] {
-        context.add_variable_from_value(type_name, name(type_name));
-    }
-    context
-}
-
-fn name(name: &str) -> Cel {
-    Cel::String(Arc::new(format!("type {name}")))
-}
-
-fn type_name(value: &Cel) -> &'static str {
-    match value {
-        Cel::Int(_) => "int",
-        Cel::UInt(_) => "uint",
-        Cel::Float(_) => "double",
-        Cel::Bool(_) => "bool",
-        Cel::String(_) => "string",
-        Cel::Bytes(_) => "bytes",
-        Cel::List(_) => "list",
-        Cel::Map(_) => "map",
-        Cel::Null => "null_type",
-        Cel::Duration(_) => "google.protobuf.Duration",
-        Cel::Timestamp(_) => "google.protobuf.Timestamp",
-        Cel::Opaque(_) | Cel::Function(..) => "dyn",
-    }
+    static FUNCTIONS: Context<'static> = cel_functions::context();
 }
 
 /// Compiles every rule below `node`; collects what does not compile.
@@ -276,10 +246,21 @@ fn check_rule(rule: &Rule, node: &Node, at: At<'_>, scope: &Context<'_>, path: &
     if (expression.uses_old && at.old.is_none() && !rule.optional_old_self) || (at.unchanged && !expression.uses_old) {
         return;
     }
-    match expression.program.execute(scope) {
+    match scope.resolve(&expression.parsed) {
         Ok(Cel::Bool(true)) => {}
         Ok(Cel::Bool(false)) => errors.push(rule.failure(node, at.value, scope, path)),
         Ok(_) => errors.push(broken(format!("result is not a bool evaluating rule: {}", rule.named()))),
-        Err(e) => errors.push(broken(format!("{e} evaluating rule: {}", rule.named()))),
+        Err(e) => errors.push(broken(format!("{} evaluating rule: {}", reason(&e), rule.named()))),
+    }
+}
+
+/// Why an evaluation failed, in cel-go's words where they are common.
+fn reason(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+        ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
+        ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
+        ExecutionError::UndeclaredReference(name) => format!("undeclared reference to '{name}'"),
+        other => other.to_string(),
     }
 }

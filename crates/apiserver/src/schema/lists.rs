@@ -6,7 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Additional, FieldError, Node, node::ListType, path::Path, text};
 
-pub(super) fn check(node: &Node, value: &Value, path: &mut Path, errors: &mut Vec<FieldError>) {
+/// The duplicates in all lists of an object.
+pub(super) fn check(root: &Node, object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    walk(root, object, &mut Path::root(), &mut errors);
+    errors
+}
+
+fn walk(node: &Node, value: &Value, path: &mut Path, errors: &mut Vec<FieldError>) {
     if !node.deep.unique {
         return;
     }
@@ -14,9 +21,9 @@ pub(super) fn check(node: &Node, value: &Value, path: &mut Path, errors: &mut Ve
         Value::Object(fields) => {
             for (name, field) in fields {
                 if let Some(child) = node.properties.get(name.as_str()) {
-                    path.child(name, |path| check(child, field, path, errors));
+                    path.child(name, |path| walk(child, field, path, errors));
                 } else if let Additional::Schema(child) = &node.additional {
-                    path.key(name, |path| check(child, field, path, errors));
+                    path.key(name, |path| walk(child, field, path, errors));
                 }
             }
         }
@@ -24,7 +31,7 @@ pub(super) fn check(node: &Node, value: &Value, path: &mut Path, errors: &mut Ve
             check_unique(node, items, path, errors);
             if let Some(child) = &node.items {
                 for (index, item) in items.iter().enumerate() {
-                    path.index(index, |path| check(child, item, path, errors));
+                    path.index(index, |path| walk(child, item, path, errors));
                 }
             }
         }

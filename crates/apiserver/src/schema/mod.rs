@@ -4,6 +4,7 @@
 //! defaults are set, and values, list types and CEL rules are checked. Causes carry the words of kube-apiserver 1.37.
 
 mod cel;
+mod cel_functions;
 mod cel_value;
 mod check;
 mod default;
@@ -68,7 +69,11 @@ impl Structural {
     /// Like [`Structural::validate`], after errors found by other checks (metadata): these come first and can keep CEL from running.
     pub fn validate_with(&self, mut errors: Vec<FieldError>, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         check::check(&self.root, object, old, &mut Path::root(), &mut errors);
-        lists::check(&self.root, object, &mut Path::root(), &mut errors);
+        let duplicates = lists::check(&self.root, object);
+        // An object that already had duplicates can still be edited.
+        if !duplicates.is_empty() && old.is_none_or(|old| lists::check(&self.root, old).is_empty()) {
+            errors.extend(duplicates);
+        }
         if !self.root.deep.rules {
             return errors;
         }

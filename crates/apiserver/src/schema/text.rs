@@ -49,7 +49,7 @@ pub(crate) fn number(n: &Number) -> String {
 /// Go's `%v` of a float64: the shortest digits, with an exponent from 1e21 on and below 1e-4.
 pub(crate) fn float(f: f64) -> String {
     let size = f.abs();
-    if size != 0.0 && (size >= 1e21 || size < 1e-4) {
+    if size != 0.0 && !(1e-4..1e21).contains(&size) {
         let text = format!("{f:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));

@@ -43,6 +43,9 @@ fn rules_see_typed_values() {
         ("!format.dns1123Label().validate(self.name).hasValue()", json!({"name": "abc"})),
         ("'k' in self.map && self.map['k'] == 'v'", json!({"map": {"k": "v"}})),
         ("self.name in ['a', 'b']", json!({"name": "a"})),
+        ("size(self.name) == 1 && self.name.size() == 1", json!({"name": "é"})),
+        ("size(self.items) > 0 || size(self.map) > 0", json!({"map": {"a": "b"}})),
+        ("dyn(self.count) == 1 && type(self.name) != type(self.count)", json!({"count": 1, "name": "a"})),
     ] {
         assert_eq!(run(json!({"rule": rule}), spec), Vec::<String>::new(), "{rule}");
         assert_eq!(with_rules(json!([{"rule": rule}])).compile_rules(), Vec::<String>::new());
@@ -65,7 +68,9 @@ fn failures_say_what_the_rule_says() {
     }
     let errors = with_rules(json!([])).validate(&json!({"spec": {"map": {"k": "bad"}}}), None);
     assert_eq!(texts(&errors), ["spec.map[k]: Invalid value: \"bad\": failed rule: self != 'bad'"]);
-    assert!(run(json!({"rule": "self.nope == 1"}), spec.clone())[0].starts_with("spec: Invalid value: \"object\": "));
+    let no_key = "spec: Invalid value: \"object\": no such key: nope evaluating rule: ";
+    assert_eq!(run(json!({"rule": "size(self.nope) == 1"}), spec.clone()), [format!("{no_key}size(self.nope) == 1")]);
+    assert_eq!(run(json!({"rule": "self.nope == 1", "message": "m"}), spec.clone()), [format!("{no_key}m")]);
     assert!(run(json!({"rule": "self. =="}), spec)[0].starts_with("spec: Invalid value: \"object\": rule compile error: "));
     assert_eq!(with_rules(json!([{"rule": "self. =="}])).compile_rules().len(), 1);
 }

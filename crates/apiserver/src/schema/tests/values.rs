@@ -106,6 +106,8 @@ fn what_did_not_change_is_not_complained_about() {
     let mut new = old.clone();
     new["spec"]["listeners"][0]["port"] = json!(2);
     assert_eq!(texts(&policy().validate(&new, Some(&old))), Vec::<String>::new());
+    let twice = json!({"spec": {"listeners": [{"name": "a"}, {"name": "a"}]}});
+    assert_eq!(policy().validate(&twice, Some(&twice)), []);
     new["spec"]["type"] = json!("Worse");
     assert_eq!(policy().validate(&new, Some(&old)).len(), 2);
 }

@@ -1,0 +1,59 @@
+//! The functions that rules can call.
+
+use std::sync::Arc;
+
+use kube_cel::{
+    KubeCelExt as _,
+    cel::{Context, ExecutionError, FunctionContext, Value as Cel},
+};
+
+/// A context with Kubernetes' CEL libraries, and with what the cel crate lacks or reads differently.
+pub(super) fn context() -> Context<'static> {
+    let mut context = Context::default().with_all();
+    context.add_function("size", size);
+    context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
+    // `type(self.port) == int`: the cel crate has no type values, so a type is its name here.
+    context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> { Ok(name(type_name(&value))) });
+    for type_name in ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"] {
+        context.add_variable_from_value(type_name, name(type_name));
+    }
+    context
+}
+
+/// The cel crate counts a string's bytes; CEL counts its code points.
+fn size(call: &FunctionContext<'_, '_>) -> Result<i64, ExecutionError> {
+    let value = match (&call.this, call.args.first()) {
+        (Some(this), _) => this.clone(),
+        (None, Some(argument)) => call.ptx.resolve(argument)?,
+        (None, None) => return Err(ExecutionError::missing_argument_or_target()),
+    };
+    let size = match value {
+        Cel::List(list) => list.len(),
+        Cel::Map(map) => map.map.len(),
+        Cel::String(text) => text.chars().count(),
+        Cel::Bytes(bytes) => bytes.len(),
+        _ => return Err(call.error("no such overload")),
+    };
+    Ok(i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+fn name(name: &str) -> Cel {
+    Cel::String(Arc::new(format!("type {name}")))
+}
+
+fn type_name(value: &Cel) -> &'static str {
+    match value {
+        Cel::Int(_) => "int",
+        Cel::UInt(_) => "uint",
+        Cel::Float(_) => "double",
+        Cel::Bool(_) => "bool",
+        Cel::String(_) => "string",
+        Cel::Bytes(_) => "bytes",
+        Cel::List(_) => "list",
+        Cel::Map(_) => "map",
+        Cel::Null => "null_type",
+        Cel::Duration(_) => "google.protobuf.Duration",
+        Cel::Timestamp(_) => "google.protobuf.Timestamp",
+        Cel::Opaque(_) | Cel::Function(..) => "dyn",
+    }
+}
