@@ -28,6 +28,11 @@ impl Claim {
     pub(crate) fn take(ip: Ipv4Addr) -> Option<Claim> {
         UdpSocket::bind((ip, CLAIM_PORT)).ok().map(|socket| Claim { ip, _socket: Some(socket) })
     }
+
+    /// Claims an address that was given out elsewhere, as far as that is possible.
+    pub(crate) fn adopt(ip: Ipv4Addr) -> Claim {
+        Claim::take(ip).unwrap_or(Claim { ip, _socket: None })
+    }
 }
 
 /// The node's addresses and which of them are used.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::meta::time;
 use crate::plan::Note;
@@ -38,20 +39,27 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the writer; it ends when the last recorder is dropped.
-    pub(crate) fn start(client: kube::Client, node_name: String) -> Recorder {
-        let (notes, mut receiver) = mpsc::channel(WAITING);
-        tokio::spawn(async move {
+    /// Starts the writer; it ends when the last recorder is dropped, or at once when told so: then the API is about to end, too.
+    pub(crate) fn start(client: kube::Client, node_name: String, stop: CancellationToken) -> Recorder {
+        let (recorder, mut receiver) = Recorder::channel();
+        let writing = async move {
             let mut writer = Writer { client, node_name, seen: HashMap::new(), order: VecDeque::new() };
             while let Some(note) = receiver.recv().await {
                 writer.write(note).await;
             }
-        });
-        Recorder { notes }
+        };
+        tokio::spawn(async move { stop.run_until_cancelled(writing).await });
+        recorder
+    }
+
+    /// A recorder and what it takes.
+    pub(crate) fn channel() -> (Recorder, mpsc::Receiver<Note>) {
+        let (notes, receiver) = mpsc::channel(WAITING);
+        (Recorder { notes }, receiver)
     }
 
     pub(crate) fn note(&self, note: Note) {
-        if self.notes.try_send(note).is_err() {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.notes.try_send(note) {
             tracing::debug!("too many events at once; one was dropped");
         }
     }

@@ -118,7 +118,7 @@ impl Node {
         let (settled, when_settled) = oneshot::channel();
         let watches = CancellationToken::new();
         watch::start(&config.client, &inputs, &watches);
-        let recorder = events::Recorder::start(config.client.clone(), config.node_name.clone());
+        let recorder = events::Recorder::start(config.client.clone(), config.node_name.clone(), watches.clone());
         unsupported::start(&config.client, &recorder, &watches);
         let driver = driver::Driver::new(config, workloads, logs.clone(), resolver.clone(), recorder, inputs.clone());
         let driver = tokio::spawn(driver.run(receiver, settled));

@@ -61,7 +61,12 @@ where
     }
 }
 
+/// Objects older than this have been told by the run of the process that saw them come.
+const NEW_FOR_SECONDS: i64 = 60;
+
 /// Once per change of the spec would be too much; once when it appears is enough.
 fn is_new(meta: &ObjectMeta) -> bool {
-    meta.generation.unwrap_or(1) <= 1 && meta.deletion_timestamp.is_none()
+    let now = jiff::Timestamp::now().as_second();
+    let young = meta.creation_timestamp.as_ref().is_none_or(|t| now - t.0.as_second() < NEW_FOR_SECONDS);
+    young && meta.generation.unwrap_or(1) <= 1 && meta.deletion_timestamp.is_none()
 }

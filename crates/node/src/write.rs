@@ -21,12 +21,17 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Makes one write.
 pub(crate) async fn perform(client: &kube::Client, write: &Write) -> Result<Written, kube::Error> {
-    let request = request(write).map_err(kube::Error::HttpError)?;
-    let answer: Value = match client.request(request).await {
-        Ok(answer) => answer,
-        Err(kube::Error::Api(status)) if status.code == 404 && !matches!(write.verb, Verb::Create(_) | Verb::Bind(_)) => {
-            return Ok(Written::Gone);
+    let answer = match (send(client, write).await, &write.verb) {
+        // An API without the binding subresource takes the field itself.
+        (Err(kube::Error::Api(status)), Verb::Bind(node)) if status.code == 404 => {
+            let verb = Verb::Patch(json!({"spec": {"nodeName": node}}));
+            send(client, &Write { verb, ..write.clone() }).await
         }
+        (answer, _) => answer,
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(kube::Error::Api(status)) if status.code == 404 && !matches!(write.verb, Verb::Create(_)) => return Ok(Written::Gone),
         // A precondition on the uid: the one that was meant is gone.
         Err(kube::Error::Api(status)) if status.code == 409 && matches!(write.verb, Verb::Delete { .. }) => return Ok(Written::Gone),
         Err(error) => return Err(error),
@@ -35,6 +40,10 @@ pub(crate) async fn perform(client: &kube::Client, write: &Write) -> Result<Writ
         return Ok(Written::Gone);
     }
     decode(write.kind, answer).map(Written::Object).map_err(kube::Error::SerdeError)
+}
+
+async fn send(client: &kube::Client, write: &Write) -> Result<Value, kube::Error> {
+    client.request(request(write).map_err(kube::Error::HttpError)?).await
 }
 
 fn request(write: &Write) -> Result<http::Request<Vec<u8>>, http::Error> {

@@ -23,7 +23,7 @@ pub(super) fn compute(view: &View<'_>, spec: &DeploymentSpec, sets: &Sets<'_>, p
     let before = view.deployment.status.clone().unwrap_or_default();
     let mut status = counts(view, sets, &before);
     let mut conditions = Conditions { list: before.conditions.clone().unwrap_or_default(), now: view.now };
-    available(sets, &status, &mut conditions);
+    available(sets, &status, spec.paused == Some(true), &mut conditions);
     let complete = is_complete(sets, &status);
     if spec.progress_deadline_seconds.is_some_and(|s| s != i32::MAX) {
         progress(view, spec, sets, &before, &status, complete, &mut conditions, plan);
@@ -51,8 +51,8 @@ fn counts(view: &View<'_>, sets: &Sets<'_>, before: &DeploymentStatus) -> Deploy
 }
 
 /// The difference to Kubernetes is here: under Recreate, replicas of an old template do not count, for they are about to go.
-fn available(sets: &Sets<'_>, status: &DeploymentStatus, conditions: &mut Conditions) {
-    let available = if sets.numbers.recreate {
+fn available(sets: &Sets<'_>, status: &DeploymentStatus, paused: bool, conditions: &mut Conditions) {
+    let available = if sets.numbers.recreate && !paused {
         sets.found().and_then(|s| s.status.as_ref()).and_then(|s| s.available_replicas).unwrap_or(0)
     } else {
         status.available_replicas.unwrap_or(0)

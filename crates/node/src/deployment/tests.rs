@@ -169,6 +169,21 @@ fn paused_deployments_scale_and_do_not_roll_out() {
 }
 
 #[test]
+fn a_paused_recreate_stays_available_until_it_is_resumed() {
+    let mut simulation = Simulation::with(json!({"strategy": {"type": "Recreate"}}));
+    simulation.run();
+    simulation.edit(json!({"spec": {"paused": true}}));
+    simulation.restart("1");
+    simulation.run();
+    assert_eq!(simulation.condition("Available").0, "True");
+    simulation.edit(json!({"spec": {"paused": false}}));
+    simulation.settle();
+    assert_eq!(simulation.condition("Available").0, "False");
+    simulation.run();
+    assert_eq!(simulation.condition("Available").0, "True");
+}
+
+#[test]
 fn undo_finds_the_old_set_and_gives_it_a_new_revision() {
     let mut simulation = Simulation::with(json!({}));
     simulation.run();

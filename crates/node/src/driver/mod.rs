@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::Config;
@@ -58,6 +58,10 @@ pub(crate) enum Input {
 }
 
 const KINDS: usize = 5;
+/// Keys whose writes are made at a time. Each may be a connection to the API.
+const WRITERS: usize = 16;
+/// A failure that lasts this long is no race.
+const LASTING: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     config: Config,
@@ -70,6 +74,7 @@ pub(crate) struct Driver {
     recorder: Recorder,
     inputs: mpsc::Sender<Input>,
     listed: BTreeSet<Kind>,
+    writers: Arc<Semaphore>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -102,6 +107,7 @@ impl Driver {
             recorder,
             inputs,
             listed: BTreeSet::new(),
+            writers: Arc::new(Semaphore::new(WRITERS)),
             stopping: None,
         }
     }
@@ -118,6 +124,7 @@ impl Driver {
                     && self.kubelet.has_reported()
                     && let Some(settled) = settled.take()
                 {
+                    tracing::debug!(pods = self.kubelet.runs.len(), "everything found at the start is taken care of");
                     let _ = settled.send(());
                 }
             }
@@ -175,11 +182,13 @@ impl Driver {
             None => self.queue.done(key),
             Some(error) => {
                 let delay = self.queue.failed(key.clone(), Instant::now());
-                // Conflicts and races are everyday; what goes on is worth telling.
-                if delay > Duration::from_millis(500) {
-                    tracing::warn!(?key, %error, ?delay, "a write failed; it is tried again");
-                } else {
-                    tracing::debug!(?key, %error, ?delay, "a write failed; it is tried again");
+                // Conflicts and races are everyday; what lasts is worth telling.
+                if delay < LASTING {
+                    return tracing::debug!(?key, %error, ?delay, "a write failed; it is tried again");
+                }
+                tracing::warn!(?key, %error, ?delay, "a write failed; it is tried again");
+                if let Key::ReplicaSet(name) = &key {
+                    self.note_failed_create(name, &error);
                 }
             }
         }
@@ -201,8 +210,9 @@ impl Driver {
             self.queue.done(key);
             return;
         }
-        let (client, inputs) = (self.config.client.clone(), self.inputs.clone());
+        let (client, inputs, writers) = (self.config.client.clone(), self.inputs.clone(), self.writers.clone());
         tokio::spawn(async move {
+            let _writer = writers.acquire_owned().await;
             let mut failure = None;
             for write in &writes {
                 match write::perform(&client, write).await {
@@ -286,6 +296,7 @@ impl Driver {
 
     /// Everything is known for the first time: what is in use is marked, and what nobody needs any more removed.
     fn begin(&mut self) {
+        tracing::debug!("everything is listed");
         self.mark_addresses();
         let uids: Vec<(ObjectName, String)> =
             self.world.pods.all().map(|(name, pod)| (name.clone(), pod.metadata.uid.clone().unwrap_or_default())).collect();

@@ -109,6 +109,11 @@ impl Driver {
             let message = format!("Successfully assigned {name} to {}", self.config.node_name);
             self.recorder.note(Note { about, component: "default-scheduler", warning: false, reason: "Scheduled", message });
         }
+        if is_new && pod.spec.as_ref().and_then(|s| s.init_containers.as_ref()).is_some_and(|c| !c.is_empty()) {
+            let about = events::reference("v1", "Pod", &pod.metadata);
+            let message = "Init containers are not run by this node; the pod starts without them".to_owned();
+            self.recorder.note(Note { about, component: "kubelet", warning: true, reason: "Unsupported", message });
+        }
         let bind_plan = self.bind_plan(pod);
         self.kubelet.start(pod, claim, bind_plan, Timestamp::now());
     }

@@ -25,7 +25,7 @@ use crate::workload::NodeBindPlan;
 pub(super) struct ServiceRun {
     relays: Relays,
     balancer: Option<Claim>,
-    cluster_ip: Option<Ipv4Addr>,
+    cluster: Option<Claim>,
 }
 
 /// The Service that a slice of ours belongs to.
@@ -98,7 +98,7 @@ impl Driver {
     fn forget_service(&mut self, name: &ObjectName, plan: &mut Plan) {
         self.resolver.forget(name);
         if let Some(run) = self.services.remove(name) {
-            run.cluster_ip.into_iter().chain(run.balancer.map(|c| c.ip)).for_each(|ip| self.addresses.release(ip));
+            run.cluster.iter().chain(&run.balancer).for_each(|claim| self.addresses.release(claim.ip));
         }
         for slice in self.world.slices.in_namespace(&name.namespace).filter(|s| service_of(s).as_ref() == Some(name)) {
             let uid = slice.metadata.uid.clone().unwrap_or_default();
@@ -114,25 +114,25 @@ impl Driver {
         let run = self.services.entry(name.clone()).or_default();
         let wanted = match service.spec.as_ref().map(cluster_address)? {
             ClusterAddress::Is(IpAddr::V4(ip)) if ip.is_loopback() => {
-                if run.cluster_ip != Some(ip) {
-                    run.cluster_ip.replace(ip).into_iter().for_each(|old| self.addresses.release(old));
+                if run.cluster.as_ref().map(|c| c.ip) != Some(ip) {
+                    run.cluster.take().into_iter().for_each(|old| self.addresses.release(old.ip));
                     self.addresses.mark(ip);
+                    run.cluster = Some(Claim::adopt(ip));
                 }
                 return Some(IpAddr::V4(ip));
             }
             ClusterAddress::Is(_) => false,
             ClusterAddress::Wanted => true,
             ClusterAddress::Headless | ClusterAddress::Never => {
-                run.cluster_ip.take().into_iter().for_each(|old| self.addresses.release(old));
+                run.cluster.take().into_iter().for_each(|old| self.addresses.release(old.ip));
                 return None;
             }
         };
         // The same one again if the write did not come through.
-        let ip = match run.cluster_ip {
-            Some(ip) => ip,
-            None => self.addresses.allocate(Pool::Service, |_| Some(()))?.0,
-        };
-        run.cluster_ip = Some(ip);
+        if run.cluster.is_none() {
+            run.cluster = self.addresses.allocate(Pool::Service, Claim::take).map(|(_, claim)| claim);
+        }
+        let ip = run.cluster.as_ref()?.ip;
         if wanted {
             assign_cluster_address(service, ip, plan);
         }

@@ -5,10 +5,10 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use super::{Driver, owned};
 use crate::meta::{ObjectName, controller, random_suffix};
-use crate::plan::Plan;
+use crate::plan::{Note, Plan};
 use crate::queue::Key;
 use crate::world::Taken;
-use crate::{deployment, replicaset};
+use crate::{deployment, events, replicaset};
 
 impl Driver {
     pub(super) fn upsert_deployment(&mut self, object: Deployment) {
@@ -51,6 +51,22 @@ impl Driver {
         let deployment = self.world.replica_sets.get(&set).and_then(|s| deployment_of(s));
         self.queue.add(Key::ReplicaSet(set));
         self.queue_deployment(deployment);
+    }
+
+    /// What keeps a ReplicaSet from its pods is told where people look for it.
+    pub(super) fn note_failed_create(&self, name: &ObjectName, error: &kube::Error) {
+        let Some(set) = self.world.replica_sets.get(name) else { return };
+        let cause = match error {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        };
+        self.recorder.note(Note {
+            about: events::reference("apps/v1", "ReplicaSet", &set.metadata),
+            component: "replicaset-controller",
+            warning: true,
+            reason: "FailedCreate",
+            message: format!("Error creating: {cause}"),
+        });
     }
 
     pub(super) fn deployment(&mut self, name: &ObjectName) -> Plan {

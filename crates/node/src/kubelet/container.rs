@@ -32,6 +32,8 @@ const CONFIG_RETRY: Duration = Duration::from_secs(2);
 const EAGER_FOR: Duration = Duration::from_secs(20);
 const EAGER_FIRST: Duration = Duration::from_millis(5);
 const EAGER_LONGEST: Duration = Duration::from_millis(250);
+/// What a container answers while it is younger than this counts only if it is good.
+const QUIET: Duration = Duration::from_secs(1);
 /// A panic counts as this exit code, as a Rust process would have it.
 const PANIC: i32 = 101;
 const ABORTED: i32 = 137;
@@ -343,7 +345,7 @@ async fn run_probe(kind: ProbeKind, schedule: Schedule, question: Question, verd
     let begun = Instant::now();
     let mut counter = Counter::new(schedule);
     let mut eager = EAGER_FIRST;
-    let mut due = begun;
+    let mut due = if counter.is_eager() { begun + QUIET.min(schedule.period) } else { begun };
     loop {
         let on_schedule = Instant::now() >= due;
         let answer = probe::ask(&question, schedule.timeout).await;
@@ -361,7 +363,7 @@ async fn run_probe(kind: ProbeKind, schedule: Schedule, question: Question, verd
         if kind == ProbeKind::Startup && answer.is_ok() && !counter.is_eager() {
             return;
         }
-        while due <= Instant::now() {
+        while on_schedule && due <= Instant::now() {
             due += schedule.period;
         }
         if counter.is_eager() && begun.elapsed() < EAGER_FOR {

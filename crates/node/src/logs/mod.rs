@@ -100,7 +100,11 @@ impl LogStore {
     fn find(&self, namespace: &str, pod: &str, container: Option<&str>, previous: bool) -> Result<PodLog, LogError> {
         let pods = self.inner.pods.lock();
         let Some(entry) = pods.get(&ObjectName::new(namespace, pod)) else {
-            return Err(LogError::NotFound(format!("pods \"{pod}\" not found")));
+            // Whether the pod exists is for the API to know; here it has not begun.
+            return Err(match container {
+                Some(name) => waiting(name, pod, "ContainerCreating"),
+                None => LogError::NotFound(format!("pods \"{pod}\" not found")),
+            });
         };
         let found = match (container, entry.containers.as_slice()) {
             (None, [only]) => only,
@@ -118,9 +122,7 @@ impl LogStore {
         match (previous, &found.current, &found.previous) {
             (false, Some(log), _) | (true, _, Some(log)) => Ok(log.clone()),
             (true, ..) => Err(LogError::BadRequest(format!("previous terminated container \"{name}\" in pod \"{pod}\" not found"))),
-            (false, None, _) => {
-                Err(LogError::BadRequest(format!("container \"{name}\" in pod \"{pod}\" is waiting to start: {}", found.waiting)))
-            }
+            (false, None, _) => Err(waiting(name, pod, &found.waiting)),
         }
     }
 
@@ -198,6 +200,10 @@ impl LogStore {
         let name = format!("{}_{}_{}", path_part(&pod.namespace), path_part(&pod.name), path_part(uid));
         self.inner.dir.join(name)
     }
+}
+
+fn waiting(container: &str, pod: &str, reason: &str) -> LogError {
+    LogError::BadRequest(format!("container \"{container}\" in pod \"{pod}\" is waiting to start: {reason}"))
 }
 
 /// Names come from the API, which allows no separators; this keeps a file below its folder even if one slipped through.
