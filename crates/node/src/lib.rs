@@ -29,7 +29,7 @@ mod service;
 #[cfg(test)]
 mod simulation;
 mod unsupported;
-mod watch;
+mod watcher;
 mod workload;
 mod world;
 mod write;
@@ -37,7 +37,7 @@ mod write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,14 @@ pub enum StartError {
 /// How long the first lists may take.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long taking over the pods of a previous run may hold up the start.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The cluster addresses that a node with this seed gives to Services, for an API server that gives them out itself.
+pub fn service_range(address_seed: &str) -> std::ops::RangeInclusive<std::net::Ipv4Addr> {
+    address::Addresses::new(address_seed).range(address::Pool::Service)
+}
+
 /// A running node. Dropping it without [`Node::stop`] leaves its tasks to the runtime.
 pub struct Node {
     inputs: mpsc::Sender<driver::Input>,
@@ -113,20 +121,24 @@ impl Node {
         let log_dir = config.data_dir.join("logs");
         let logs = LogStore::open_dir(&log_dir).map_err(|source| StartError::Logs { path: log_dir, source })?;
         let resolver = Resolver::default();
-        node_object::register(&config).await.map_err(StartError::Register)?;
         let (inputs, receiver) = mpsc::channel(1024);
-        let (settled, when_settled) = oneshot::channel();
+        let (progress, mut started) = watch::channel(driver::Progress::Listing);
         let watches = CancellationToken::new();
-        watch::start(&config.client, &inputs, &watches);
+        watcher::start(&config.client, &inputs, &watches);
+        let stop_watches = watches.clone().drop_guard();
+        node_object::register(&config).await.map_err(StartError::Register)?;
         let recorder = events::Recorder::start(config.client.clone(), config.node_name.clone(), watches.clone());
         unsupported::start(&config.client, &recorder, &watches);
         let driver = driver::Driver::new(config, workloads, logs.clone(), resolver.clone(), recorder, inputs.clone());
-        let driver = tokio::spawn(driver.run(receiver, settled));
-        if tokio::time::timeout(SYNC_TIMEOUT, when_settled).await.is_err() {
-            watches.cancel();
+        let driver = tokio::spawn(driver.run(receiver, progress));
+        let listed = tokio::time::timeout(SYNC_TIMEOUT, started.wait_for(|p| *p != driver::Progress::Listing));
+        if !matches!(listed.await, Ok(Ok(_))) {
             driver.abort();
             return Err(StartError::Sync(SYNC_TIMEOUT));
         }
+        // What takes longer than this goes on by itself.
+        let _ = tokio::time::timeout(SETTLE_TIMEOUT, started.wait_for(|p| *p == driver::Progress::Settled)).await;
+        stop_watches.disarm();
         Ok(Node { inputs, logs, resolver, watches, driver })
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Config;
@@ -21,7 +21,7 @@ use crate::logs::LogStore;
 use crate::meta::ObjectName;
 use crate::plan::{Kind, Note, Plan};
 use crate::queue::{Key, Queue};
-use crate::watch::Change;
+use crate::watcher::Change;
 use crate::workload::Workload;
 use crate::world::{HasMeta, Object, Store, Taken, World};
 use crate::write::{self, Written};
@@ -55,6 +55,17 @@ pub(crate) enum Input {
         grace: Duration,
         done: oneshot::Sender<()>,
     },
+}
+
+/// How far the start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The first lists are being read.
+    Listing,
+    /// Everything is known and is being taken care of.
+    Listed,
+    /// Everything found at the start has been taken care of.
+    Settled,
 }
 
 const KINDS: usize = 5;
@@ -112,21 +123,14 @@ impl Driver {
         }
     }
 
-    /// Runs until stopped. `settled` hears when everything that the first lists ask for has been done.
-    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, settled: oneshot::Sender<()>) {
-        let mut settled = Some(settled);
+    /// Runs until stopped.
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, progress: watch::Sender<Progress>) {
         loop {
             if self.listed.len() == KINDS && self.stopping.is_none() {
                 while let Some(key) = self.queue.next(Instant::now()) {
                     self.reconcile(key);
                 }
-                if self.queue.is_idle()
-                    && self.kubelet.has_reported()
-                    && let Some(settled) = settled.take()
-                {
-                    tracing::debug!(pods = self.kubelet.runs.len(), "everything found at the start is taken care of");
-                    let _ = settled.send(());
-                }
+                self.tell(&progress);
             }
             if self.kubelet.runs.values().all(|r| r.ended)
                 && let Some(done) = self.stopping.take()
@@ -147,6 +151,16 @@ impl Driver {
                 self.take(input);
             }
         }
+    }
+
+    fn tell(&self, progress: &watch::Sender<Progress>) {
+        let settled = self.queue.is_idle() && self.kubelet.has_reported();
+        progress.send_if_modified(|p| {
+            let next = if *p == Progress::Settled || settled { Progress::Settled } else { Progress::Listed };
+            let news = *p != next;
+            *p = next;
+            news
+        });
     }
 
     fn take(&mut self, input: Input) {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::{self as kube_watcher, Event};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ async fn run<K>(api: kube::Api<K>, inputs: mpsc::Sender<Input>, kind: Kind, wrap
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()));
+    let mut events = Box::pin(kube_watcher::watcher(api, kube_watcher::Config::default()));
     let mut listed = Vec::new();
     let mut retry = FIRST_RETRY;
     while let Some(event) = events.next().await {
