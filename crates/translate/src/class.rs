@@ -13,6 +13,8 @@ use crate::envoy_proxy::{self, Parameters};
 use crate::resources::{Kind, Resources};
 use crate::status::{Merge, ObjectRef, StatusWriter, json as to_json};
 
+const VALID: &str = "Valid GatewayClass";
+
 /// A GatewayClass of ours.
 pub(crate) struct Class {
     pub(crate) parameters: Arc<Parameters>,
@@ -23,8 +25,8 @@ pub(crate) struct Class {
 /// The GatewayClasses of ours, by name.
 pub(crate) type Classes = BTreeMap<String, Class>;
 
-/// Finds our classes and writes their statuses. Gateways of a class whose parameters are broken go on with the defaults: traffic that
-/// flows should not stop for it (Envoy Gateway does the same).
+/// Finds our classes and writes their statuses. Gateways of a class that is broken, or whose parameters are missing, go on with the defaults: traffic
+/// that flows should not stop for it (Envoy Gateway does the same). Where parameters were to keep clients out, nothing is served.
 pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut StatusWriter<'_>) -> Classes {
     let mut classes = Classes::new();
     for (name, stored) in resources.gateway_classes.iter() {
@@ -38,9 +40,16 @@ pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut S
                 conditions.no("Accepted", "InvalidParameters", format!("Invalid parametersRef: {message}"));
                 None
             }
-            found => {
-                conditions.yes("Accepted", "Accepted", "Valid GatewayClass");
-                found.and_then(Result::ok)
+            Some(Ok((name, parameters))) => {
+                match &parameters.refused {
+                    Some(message) => conditions.no("Accepted", "InvalidParameters", format!("Invalid parametersRef: {message}")),
+                    None => conditions.yes("Accepted", "Accepted", VALID),
+                }
+                Some((name, parameters))
+            }
+            None => {
+                conditions.yes("Accepted", "Accepted", VALID);
+                None
             }
         };
         let (envoy_proxy, parameters) = parameters.map_or_else(Default::default, |(name, parameters)| (Some(name), parameters));
@@ -53,6 +62,7 @@ pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut S
         if controller == Some(&*settings.controller_name) {
             let mut conditions = Conditions::new(broken.generation());
             conditions.no("Accepted", "Unsupported", format!("The object cannot be read: {}", broken.error));
+            classes.insert(name.name.to_string(), Class { parameters: Arc::default(), envoy_proxy: None });
             let object = ObjectRef::new(Kind::GatewayClass, "".into(), name.name.clone());
             statuses.write(object, Merge::Whole, json!({ "conditions": to_json(&conditions) }));
         }

@@ -54,7 +54,10 @@ pub(crate) fn translate(reader: &Reader<'_>, name: &ObjectName, object: &HttpRou
     let parents: Vec<(&ParentReference, Parent)> =
         parent_refs.iter().filter_map(|it| Some((it, attach::parent(reader, &name.namespace, it, hostnames.as_deref())?))).collect();
     let (attached, routes) = if readable {
-        (parents.iter().flat_map(|(_, it)| it.attached()).cloned().collect(), routes(name, object, &translated, &parents))
+        // A route that is not accepted does not count (Gateway API, ListenerStatus.attachedRoutes), though it may answer 500.
+        let counts = !translated.errors.all_refused(rules.len());
+        let attached = parents.iter().filter(|_| counts).flat_map(|(_, it)| it.attached()).cloned().collect();
+        (attached, routes(name, object, &translated, &parents))
     } else {
         // Without its hosts nobody knows which requests it means.
         Default::default()

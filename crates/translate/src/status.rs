@@ -50,7 +50,8 @@ pub struct StatusUpdate {
 /// Which part of an object's `.status` a [`StatusUpdate`] replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {
-    /// The top-level fields that the update has; conditions of types that it does not have stay.
+    /// The top-level fields that the update has, conditions included: one that it does not have any more is gone. Conditions whose type is
+    /// qualified with a domain are never ours.
     Whole,
     /// The entries of `parents` with our `controllerName`; an empty list takes ours away.
     Parents,

@@ -22,6 +22,19 @@ pub(super) fn judge(gateway: &GatewayName, listeners: &mut [ListenerState<'_>]) 
         }
         judge_streams(listeners, on_port, &Protocol::Udp);
     }
+    judge_container_ports(listeners);
+}
+
+/// Inside a pod 80 becomes 10080, where a listener of that very port would be too: it gives way.
+fn judge_container_ports(listeners: &mut [ListenerState<'_>]) {
+    let shifted: BTreeMap<u16, u16> =
+        listeners.iter().filter(|it| it.is_served() && it.port != it.container_port).map(|it| (it.container_port, it.port)).collect();
+    for listener in listeners.iter_mut().filter(|it| it.port == it.container_port && it.is_served()) {
+        if let Some(other) = shifted.get(&listener.port) {
+            let message = format!("Port {} is where the proxy listens for port {other}: choose another one.", listener.port);
+            listener.not_accepted = Some(("PortUnavailable", message));
+        }
+    }
 }
 
 /// The schema keeps names unique; a file need not.

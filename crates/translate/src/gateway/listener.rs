@@ -18,6 +18,9 @@ pub(crate) type Fault = (&'static str, String);
 /// What a Programmed condition says when another one says more.
 pub(super) const SEE_OTHERS: &str = "Listener is invalid, see other Conditions for details.";
 
+/// The ports of a proxy that are not for listeners: metrics and readiness.
+const RESERVED_PORTS: [u16; 2] = [19001, 19003];
+
 /// A listener, judged.
 pub(crate) struct ListenerState<'a> {
     pub(crate) name: ListenerName,
@@ -92,6 +95,11 @@ pub(super) fn judge<'a>(reader: &Reader<'_>, gateway: &GatewayName, spec: &'a Li
     };
     if number == 0 {
         state.wrong(format!("Port {port} is not between 1 and 65535."));
+    }
+    if RESERVED_PORTS.contains(&state.container_port) {
+        let message = format!("Port {} is the proxy's own, for metrics and readiness: choose another one.", state.container_port);
+        state.not_accepted = Some(("PortUnavailable", message));
+        state.sound = false;
     }
     judge_namespaces(&mut state, namespaces);
     judge_kinds(&mut state, protocol, kinds);

@@ -102,7 +102,8 @@ impl Errors {
         }
     }
 
-    fn all_refused(&self, rules: usize) -> bool {
+    /// Whether none of the route's rules can be carried out.
+    pub(super) fn all_refused(&self, rules: usize) -> bool {
         self.whole || (!self.rules.is_empty() && self.rules.len() == rules)
     }
 }
