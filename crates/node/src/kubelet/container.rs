@@ -32,6 +32,9 @@ const CONFIG_RETRY: Duration = Duration::from_secs(2);
 const EAGER_FOR: Duration = Duration::from_secs(20);
 const EAGER_FIRST: Duration = Duration::from_millis(5);
 const EAGER_LONGEST: Duration = Duration::from_millis(250);
+/// How long a started container may take to be ready before its start is reported without that. Most are quicker, and then one report says
+/// both; the pods of an earlier process then do not flap.
+const HOLD_REPORT: Duration = Duration::from_millis(100);
 /// What a container answers while it is younger than this counts only if it is good.
 const QUIET: Duration = Duration::from_secs(1);
 /// A panic counts as this exit code, as a Rust process would have it.
@@ -173,7 +176,9 @@ impl Container {
         self.view.state = State::Running { since };
         self.view.started = self.spec.startup_probe.is_none();
         self.view.ready = self.view.started && self.spec.readiness_probe.is_none();
-        self.report().await;
+        if self.view.ready {
+            self.report().await;
+        }
         self.note(false, "Started", format!("Started container {}", self.spec.name));
         let code = self.watch_over(task, &stop).await;
         let message = (code != 0).then(|| last_lines(&self.shared, &self.name, &self.spec.name)).flatten();
@@ -227,9 +232,14 @@ impl Container {
         } else {
             self.spawn_probe(&mut probers, ProbeKind::Startup, &verdicts);
         }
+        let mut report_by = (!self.view.ready).then(|| Instant::now() + HOLD_REPORT);
         loop {
             tokio::select! {
                 ended = &mut task => return exit_code(ended),
+                () = tokio::time::sleep_until(report_by.unwrap_or_else(Instant::now)), if report_by.is_some() => {
+                    report_by = None;
+                    self.report().await;
+                }
                 () = self.stop.cancelled() => {
                     self.note(false, "Killing", format!("Stopping container {}", self.spec.name));
                     return self.end(task, stop).await;
@@ -237,12 +247,16 @@ impl Container {
                 Some(Verdict { kind, healthy }) = found.recv() => match (kind, healthy) {
                     (ProbeKind::Readiness, ready) => {
                         self.view.ready = ready;
+                        report_by = None;
                         self.report().await;
                     }
                     (ProbeKind::Startup, true) => {
                         self.view.started = true;
                         self.view.ready = self.spec.readiness_probe.is_none();
-                        self.report().await;
+                        if self.view.ready || report_by.is_none() {
+                            report_by = None;
+                            self.report().await;
+                        }
                         self.probe_steadily(&mut probers, &verdicts);
                     }
                     (ProbeKind::Liveness, true) => {}
