@@ -75,6 +75,14 @@ pub(super) fn check(root: &Node, object: &mut Value) -> Result<Vec<String>, Type
     Ok(decoder.unknown)
 }
 
+/// Checks what stands at `field` of an object.
+pub(super) fn check_below(field: &str, node: &Node, value: &mut Value) -> Result<Vec<String>, TypeError> {
+    let mut decoder =
+        Decoder { unknown: Vec::new(), path: field.to_owned(), fields: vec![field.to_owned()], owners: vec!["ObjectMeta".to_owned()] };
+    decoder.value(node, value)?;
+    Ok(decoder.unknown)
+}
+
 struct Decoder {
     unknown: Vec<String>,
     /// With indices, for unknown fields.

@@ -2,11 +2,24 @@
 
 use serde_json::Value;
 
-use super::names::{self, NameRule};
+use super::{
+    TypeError, decode,
+    names::{self, NameRule},
+    object_meta,
+};
 use crate::schema::FieldError;
 
 /// Total size of all annotations, keys and values.
 const ANNOTATIONS_LARGEST: u64 = 256 * 1024;
+
+/// Checks that the fields of `metadata` are of their types, and drops its nulls and unknown fields; returns the paths of the latter.
+/// [`Builtin::decode_check`](super::Builtin::decode_check) does it for built-in kinds; this is for custom resources.
+pub fn decode_check(object: &mut Value) -> Result<Vec<String>, TypeError> {
+    match object.get_mut("metadata") {
+        Some(metadata) => decode::check_below("metadata", object_meta(), metadata),
+        None => Ok(Vec::new()),
+    }
+}
 
 /// Checks `metadata` of any object: name, namespace, labels, annotations, finalizers, owner references. The name is a DNS subdomain.
 pub fn validate(namespaced: bool, object: &Value) -> Vec<FieldError> {

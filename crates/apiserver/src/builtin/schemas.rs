@@ -15,44 +15,52 @@ use crate::schema::{Node, Parser, Structural};
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
-/// All definitions, by their full names, with descriptions. Made anew: only OpenAPI documents need the text, and they are kept.
-pub(crate) fn definitions() -> Map<String, Value> {
-    fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
-        generator.subschema_for::<T>();
-    }
-    let adds: &[fn(&mut SchemaGenerator)] = &[
-        add::<core::v1::ConfigMap>,
-        add::<core::v1::Endpoints>,
-        add::<core::v1::Event>,
-        add::<core::v1::Namespace>,
-        add::<core::v1::Node>,
-        add::<core::v1::Pod>,
-        add::<core::v1::Secret>,
-        add::<core::v1::Service>,
-        add::<core::v1::ServiceAccount>,
-        add::<apps::v1::DaemonSet>,
-        add::<apps::v1::Deployment>,
-        add::<apps::v1::ReplicaSet>,
-        add::<apps::v1::StatefulSet>,
-        add::<authentication::v1::SelfSubjectReview>,
-        add::<authorization::v1::SelfSubjectAccessReview>,
-        add::<autoscaling::v1::Scale>,
-        add::<events::v1::Event>,
-        add::<batch::v1::Job>,
-        add::<rbac::v1::ClusterRole>,
-        add::<rbac::v1::ClusterRoleBinding>,
-        add::<rbac::v1::Role>,
-        add::<rbac::v1::RoleBinding>,
-        add::<apiextensions::v1::CustomResourceDefinition>,
-        add::<coordination::v1::Lease>,
-        add::<discovery::v1::EndpointSlice>,
-        add::<DeleteOptions>,
-        add::<ListMeta>,
-        add::<ObjectMeta>,
-        add::<Status>,
-    ];
+/// Adds a type and what it refers to to a generator.
+type Add = fn(&mut SchemaGenerator);
+
+fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<T>();
+}
+
+/// The kinds, by API group.
+const KINDS: &[(&str, Add)] = &[
+    ("", add::<core::v1::ConfigMap>),
+    ("", add::<core::v1::Endpoints>),
+    ("", add::<core::v1::Event>),
+    ("", add::<core::v1::Namespace>),
+    ("", add::<core::v1::Node>),
+    ("", add::<core::v1::Pod>),
+    ("", add::<core::v1::Secret>),
+    ("", add::<core::v1::Service>),
+    ("", add::<core::v1::ServiceAccount>),
+    ("apps", add::<apps::v1::DaemonSet>),
+    ("apps", add::<apps::v1::Deployment>),
+    ("apps", add::<apps::v1::ReplicaSet>),
+    ("apps", add::<apps::v1::StatefulSet>),
+    ("authentication.k8s.io", add::<authentication::v1::SelfSubjectReview>),
+    ("authorization.k8s.io", add::<authorization::v1::SelfSubjectAccessReview>),
+    ("autoscaling", add::<autoscaling::v1::Scale>),
+    ("events.k8s.io", add::<events::v1::Event>),
+    ("batch", add::<batch::v1::Job>),
+    ("rbac.authorization.k8s.io", add::<rbac::v1::ClusterRole>),
+    ("rbac.authorization.k8s.io", add::<rbac::v1::ClusterRoleBinding>),
+    ("rbac.authorization.k8s.io", add::<rbac::v1::Role>),
+    ("rbac.authorization.k8s.io", add::<rbac::v1::RoleBinding>),
+    ("apiextensions.k8s.io", add::<apiextensions::v1::CustomResourceDefinition>),
+    ("coordination.k8s.io", add::<coordination::v1::Lease>),
+    ("discovery.k8s.io", add::<discovery::v1::EndpointSlice>),
+];
+
+/// What every document refers to.
+const META: &[Add] = &[add::<DeleteOptions>, add::<ListMeta>, add::<ObjectMeta>, add::<Status>];
+
+/// The definitions that the kinds of some groups need, by their full names, with descriptions.
+pub(crate) fn definitions(wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
     let mut generator = SchemaGenerator::default();
-    for add in adds {
+    for (_, add) in KINDS.iter().filter(|(group, _)| wanted(group)) {
+        add(&mut generator);
+    }
+    for add in META {
         add(&mut generator);
     }
     generator.take_definitions(false)
@@ -68,7 +76,7 @@ struct Schemas {
 fn schemas() -> &'static Schemas {
     static SCHEMAS: OnceLock<Schemas> = OnceLock::new();
     SCHEMAS.get_or_init(|| {
-        let definitions = definitions();
+        let definitions = definitions(|_| true);
         let mut parser = Parser::with_definitions(&definitions);
         let mut parse = |name: &str| Structural { root: parser.root(name).expect("k8s-openapi's schemas are structural") };
         let kinds = super::all().iter().map(|kind| (kind.definition, parse(kind.definition))).collect();

@@ -92,6 +92,18 @@ fn decoding_names_unknown_fields_and_wrong_types() {
 }
 
 #[test]
+fn metadata_of_custom_resources_is_typed_too() {
+    let mut object = json!({"metadata": {"name": "a", "labels": null, "foo": 1}, "spec": {"x": null}});
+    assert_eq!(meta::decode_check(&mut object).unwrap(), ["metadata.foo"]);
+    assert_eq!(object, json!({"metadata": {"name": "a"}, "spec": {"x": null}}));
+    let mut object = json!({"metadata": {"labels": {"a": 1}}});
+    let error = meta::decode_check(&mut object).unwrap_err().to_string();
+    assert_eq!(error, "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string");
+    assert!(meta::decode_check(&mut json!({"metadata": "a"})).is_err());
+    assert!(meta::decode_check(&mut json!({})).unwrap().is_empty());
+}
+
+#[test]
 fn deployments_get_their_defaults() {
     let mut object = deployment();
     kind("Deployment").default(&mut object);

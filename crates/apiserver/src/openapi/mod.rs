@@ -63,7 +63,7 @@ pub fn group_version(group: &str, version: &str, kinds: &[Described<'_>]) -> Val
     let custom = kinds.iter().any(|kind| matches!(kind, Described::Custom { .. }));
     let (title, number) = if custom { ("Kubernetes CRD Swagger", "v0.1.0") } else { ("Kubernetes", "unversioned") };
     let mut paths = Map::new();
-    let mut schemas = schemas::Schemas::default();
+    let mut schemas = schemas::Schemas::new(group);
     for kind in kinds {
         let kind = Kind::of(group, version, kind);
         paths::add(&kind, &mut paths);

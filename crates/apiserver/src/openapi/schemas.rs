@@ -17,13 +17,12 @@ pub(super) struct Schemas {
     document: BTreeMap<String, Value>,
 }
 
-impl Default for Schemas {
-    fn default() -> Self {
-        Self { known: builtin::definitions(), document: BTreeMap::new() }
-    }
-}
-
 impl Schemas {
+    /// The schemas of a document of `group`; a group of custom resources needs no more than metadata.
+    pub(super) fn new(group: &str) -> Self {
+        Self { known: builtin::definitions(|other| other == group), document: BTreeMap::new() }
+    }
+
     /// Adds a kind, its list, and what they refer to.
     pub(super) fn add(&mut self, kind: &Kind<'_>) {
         match kind.schema {

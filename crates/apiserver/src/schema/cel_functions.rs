@@ -1,16 +1,22 @@
 //! The functions that rules can call.
 
-use std::sync::Arc;
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use kube_cel::{
     KubeCelExt as _,
-    cel::{Context, ExecutionError, FunctionContext, Value as Cel},
+    cel::{Context, ExecutionError, FunctionContext, Value as Cel, extractors::This},
 };
+
+use super::pattern::Pattern;
+
+/// Patterns kept per thread. Rules have a few dozen; a rule could also build patterns from values, so there is a bound.
+const MAX_PATTERNS: usize = 256;
 
 /// A context with Kubernetes' CEL libraries, and with what the cel crate lacks or reads differently.
 pub(super) fn context() -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function("size", size);
+    context.add_function("matches", matches);
     context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
     // `type(self.port) == int`: the cel crate has no type values, so a type is its name here.
     context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> { Ok(name(type_name(&value))) });
@@ -35,6 +41,25 @@ fn size(call: &FunctionContext<'_, '_>) -> Result<i64, ExecutionError> {
         _ => return Err(call.error("no such overload")),
     };
     Ok(i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+/// The cel crate compiles the pattern anew for every value, which costs more than all the rest of a rule.
+fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
+    thread_local! {
+        static PATTERNS: RefCell<HashMap<Arc<String>, Pattern>> = RefCell::default();
+    }
+    PATTERNS.with_borrow_mut(|patterns| {
+        if let Some(found) = patterns.get(&pattern) {
+            return Ok(found.matches(&text));
+        }
+        let compiled = Pattern::new(&pattern).map_err(|e| ExecutionError::function_error("matches", e))?;
+        if patterns.len() >= MAX_PATTERNS {
+            patterns.clear();
+        }
+        let found = compiled.matches(&text);
+        patterns.insert(pattern, compiled);
+        Ok(found)
+    })
 }
 
 fn name(name: &str) -> Cel {

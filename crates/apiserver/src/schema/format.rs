@@ -95,8 +95,8 @@ fn is_duration(value: &str) -> bool {
         return false;
     }
     while !rest.is_empty() {
-        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        if rest[..rest.len() - unit.len()].parse::<f64>().is_err() {
+        let (number, unit) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len()));
+        if number.parse::<f64>().is_err() {
             return false;
         }
         let unit = unit.trim_start();

@@ -179,3 +179,24 @@ fn custom_columns() {
     assert_eq!(plain.cells(&object, now()), [json!("x"), json!("75s")]);
     assert_eq!((plain.columns()[1].name.as_str(), plain.columns()[1].kind.as_str()), ("Age", "date"));
 }
+
+#[test]
+fn json_paths() {
+    let object = json!({"a": {"b.c": 1, "list": [{"n": "x", "v": 1}, {"n": "y", "v": 2}]}, "empty": []});
+    for (path, found) in [
+        (".a['b.c']", Some(json!(1))),
+        ("{.a.list[1].v}", Some(json!(2))),
+        ("$.a.list[-1].n", Some(json!("y"))),
+        (".a.list[?(@.n=='y')].v", Some(json!(2))),
+        (".a.list[?(@.v!=1)].n", Some(json!("y"))),
+        (".a.list[*].v", Some(json!(1))),
+        (".a.*.v", None),
+        (".empty[0]", None),
+        (".a.list[9]", None),
+    ] {
+        assert_eq!(json_path::JsonPath::parse(path).unwrap().first(&object), found.as_ref(), "{path}");
+    }
+    for bad in [".a[", ".a[?(@.n)]", ".a[x]", ".a[?(n==1)]"] {
+        assert_eq!(json_path::JsonPath::parse(bad), None, "{bad}");
+    }
+}
