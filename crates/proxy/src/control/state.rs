@@ -374,7 +374,6 @@ impl Control {
 
     /// Tells the controller, and the log, what there is to tell. Never waits: what does not fit is told the next time.
     pub(crate) fn tell(&mut self) {
-        self.shared.team.refusals.look();
         self.tell_limits();
         let now = Instant::now();
         let report = Arc::new(self.shared.report());
@@ -390,7 +389,12 @@ impl Control {
 
     fn tell_limits(&mut self) {
         let now = Instant::now();
-        for state in self.shared.team.ledger.snapshot() {
+        let states = self.shared.team.ledger.snapshot();
+        if !states.iter().any(|state| self.told.is_open(state)) {
+            // While something is open this is looked at again soon anyway: a storm must not wake this thread with every refusal.
+            self.shared.team.refusals.look();
+        }
+        for state in states {
             let (Some(news), Some(limit)) = (self.told.news(&state, now), self.limits.get(&state.name)) else { continue };
             let answer = match &news {
                 News::Cleared => Answer::Cleared { limit: limit.name.clone(), current: state.current, max: state.value },

@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 use weir_http1::{Body, Parsed};
 
 use super::answer::{self, Details, Reply};
-use super::buffer::Spares;
 use super::connection::{Downstream, Interrupt, Link, Next};
 use super::decide::{Decision, decide};
 use super::pump::Broken;
@@ -40,12 +39,12 @@ enum Failure {
 }
 
 /// Answers a head that could not be read, and closes.
-pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work, reply: Reply) -> Next {
+pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work) -> Next {
     begin(work);
     work.request.is_head = false;
     work.logged = connection.link.socket.config().port.access_log;
     work.flow.close = true;
-    let next = respond(connection, work, reply).await;
+    let next = respond(connection, work).await;
     finish(connection, work);
     if next == Next::Again { Next::Linger } else { next }
 }
@@ -53,18 +52,27 @@ pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work, reply: 
 /// Serves the request in `work.request`, whose head is the first `length` bytes of `work.input`.
 pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: usize) -> Next {
     begin(work);
-    let link = &connection.link;
-    let decision = decide(&link.worker, &link.socket, link.peer, work, length);
-    work.input.consume(length);
-    work.flow.close = work.request.connection.close;
-    work.upload.reset(work.request.body, false);
-    let next = match decision {
-        Decision::Reply(reply) => respond(connection, work, reply).await,
-        Decision::Forward(endpoint) => {
-            endpoint.active.set(endpoint.active.get() + 1);
-            let active = Active(endpoint);
-            forward(connection, work, &active.0).await
+    let endpoint = {
+        let link = &connection.link;
+        match decide(&link.worker, &link.socket, link.peer, work, length) {
+            Decision::Forward(endpoint) => Some(Active::new(endpoint)),
+            Decision::Reply(reply) => {
+                work.reply = Some(reply);
+                None
+            }
         }
+    };
+    work.input.consume(length);
+    // After a refused upgrade, what follows may be of the other protocol.
+    work.flow.close = work.request.connection.close || (endpoint.is_none() && work.request.connection.upgrade);
+    work.upload.reset(work.request.body, false);
+    let mut next = None;
+    if let Some(endpoint) = &endpoint {
+        next = forward(connection, work, &endpoint.0).await;
+    }
+    let next = match next {
+        Some(next) => next,
+        None => respond(connection, work).await,
     };
     finish(connection, work);
     next
@@ -72,6 +80,13 @@ pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: us
 
 /// Counts an exchange at its endpoint while it lasts, however it ends.
 struct Active(Rc<Endpoint>);
+
+impl Active {
+    fn new(endpoint: Rc<Endpoint>) -> Self {
+        endpoint.active.set(endpoint.active.get() + 1);
+        Self(endpoint)
+    }
+}
 
 impl Drop for Active {
     fn drop(&mut self) {
@@ -92,7 +107,7 @@ fn begin(work: &mut Work) {
 /// Counts and logs.
 fn finish(connection: &Downstream, work: &mut Work) {
     let link = &connection.link;
-    let Work { record, plan, upload, download, logged, started, .. } = work;
+    let Work { record, plan, upload, download, logged, started, flow, .. } = work;
     let duration = started.elapsed();
     record.received = upload.moved;
     if record.status != 0 && record.upstream_time.is_some() {
@@ -115,7 +130,7 @@ fn finish(connection: &Downstream, work: &mut Work) {
         stats.classes.count(record.status);
         stats.time.record(duration);
         stats.sent.add(received.1);
-        stats.received.add(sent.0);
+        stats.received.add(flow.heard + sent.0);
     }
     if *logged {
         let context = access_log::Context {
@@ -130,63 +145,64 @@ fn finish(connection: &Downstream, work: &mut Work) {
     }
 }
 
-/// Answers the request here.
-async fn respond(connection: &mut Downstream, work: &mut Work, reply: Reply) -> Next {
-    // A body that nobody reads makes the next request's place unknown.
-    let unread = !work.upload.is_read();
-    work.flow.close |= unread || connection.link.is_draining();
-    let close = work.flow.close;
-    answer::reply(work, &reply, close);
-    work.record.status = reply.status;
-    if work.record.flags == "-" {
-        work.record.flags = reply.flags;
+/// Answers the request here, with the reply in `work`.
+async fn respond(connection: &mut Downstream, work: &mut Work) -> Next {
+    if !prepare_reply(&connection.link, work) {
+        return Next::Close;
     }
-    work.record.details = reply.details;
-    work.record.sent = reply.body.len() as u64;
-    connection.link.set_timeout(connection.link.worker.settings.timeouts.stream_idle);
     let Downstream { stream, link, .. } = connection;
     let download = &mut work.download;
-    let mut written = 0;
+    let written = &mut download.traffic.1;
     let sent = link.wait(|cx| {
-        while let Some(rest) = download.head.get(written..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = download.head.get(*written as usize..).filter(|rest| !rest.is_empty()) {
             match std::pin::Pin::new(&mut *stream).poll_write(cx, rest) {
-                Poll::Ready(Ok(count)) if count > 0 => written += count,
+                Poll::Ready(Ok(count)) if count > 0 => *written += count as u64,
                 Poll::Ready(_) => return Poll::Ready(false),
                 Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(true)
     });
-    let sent = matches!(sent.await, Ok(true));
-    download.traffic.1 += written as u64;
-    match (sent, close) {
-        (false, _) => Next::Close,
-        (true, false) => Next::Again,
-        (true, true) if unread || !work.input.is_empty() => Next::Linger,
-        (true, true) => Next::Close,
+    match (sent.await, work.flow.close) {
+        (Ok(true), false) => Next::Again,
+        (Ok(true), true) if !work.upload.is_read() || !work.input.is_empty() => Next::Linger,
+        _ => Next::Close,
     }
 }
 
-/// Carries the request to `endpoint` and its answer back.
-async fn forward(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<Endpoint>) -> Next {
+/// Writes the reply into the download. False: there is none.
+fn prepare_reply(link: &Link, work: &mut Work) -> bool {
+    let Some(reply) = work.reply.take() else { return false };
+    // A body that nobody reads makes the next request's place unknown.
+    work.flow.close |= !work.upload.is_read() || link.is_draining();
+    let close = work.flow.close;
+    answer::reply(work, &reply, close);
+    work.record.status = reply.status;
+    work.record.flags = reply.flags;
+    work.record.details = reply.details;
+    work.record.sent = reply.body.len() as u64;
+    link.set_timeout(link.worker.settings.timeouts.stream_idle);
+    true
+}
+
+/// Carries the request to `endpoint` and its answer back. None: there is a reply of our own in `work` instead.
+async fn forward(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<Endpoint>) -> Option<Next> {
     work.record.upstream = Some(endpoint.address);
-    let mut fresh_only = false;
+    work.upstream = endpoint.take_idle();
     loop {
-        let idle = if fresh_only { None } else { endpoint.take_idle() };
-        let reused = idle.is_some();
-        let outcome = match idle {
-            Some(upstream) => attempt(connection, work, upstream, endpoint).await,
-            None => match connect(connection, work, endpoint).await {
-                Ok(upstream) => attempt(connection, work, upstream, endpoint).await,
-                Err(failure) => Err(failure),
-            },
-        };
+        let reused = work.upstream.is_some();
+        let mut outcome = if reused { Ok(()) } else { connect(connection, work, endpoint).await };
+        if outcome.is_ok() {
+            outcome = attempt(connection, work, endpoint).await;
+        }
         match outcome {
-            Ok(()) if work.flow.close => return if work.flow.uploaded && work.input.is_empty() { Next::Close } else { Next::Linger },
-            Ok(()) => return Next::Again,
+            Ok(()) if work.flow.close => {
+                return Some(if work.flow.uploaded && work.input.is_empty() { Next::Close } else { Next::Linger });
+            }
+            Ok(()) => return Some(Next::Again),
             // The endpoint closed an idle connection just as it was used: it has seen nothing, so a request that may be repeated is.
-            Err(Failure::Reset) if reused && !work.flow.heard && is_replayable(work) => fresh_only = true,
-            Err(failure) => return fail(connection, work, failure).await,
+            Err(Failure::Reset) if reused && work.flow.heard == 0 && is_replayable(work) => work.upstream = None,
+            Err(failure) => return fail(connection, work, failure),
         }
     }
 }
@@ -197,7 +213,7 @@ fn is_replayable(work: &Work) -> bool {
     work.request.body == Body::None && matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE")
 }
 
-async fn connect(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<Endpoint>) -> Result<Upstream, Failure> {
+async fn connect(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<Endpoint>) -> Result<(), Failure> {
     let link = &connection.link;
     let Some(cluster) = work.plan.config.as_ref().and_then(|config| config.port.rules.get(work.plan.rule)).map(|rule| rule.cluster.clone())
     else {
@@ -213,7 +229,10 @@ async fn connect(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<End
         stats.connect_fail.add(1);
     }
     match connected {
-        Ok(Ok(upstream)) => Ok(upstream),
+        Ok(Ok(upstream)) => {
+            work.upstream = Some(upstream);
+            Ok(())
+        }
         Ok(Err(error)) => Err(Failure::Connect(error)),
         Err(Interrupt::Killed) => Err(Failure::Killed),
         Err(Interrupt::Expired) if link.worker.clock.tick(Instant::now()) >= work.plan.deadline => Err(Failure::Expired),
@@ -221,53 +240,57 @@ async fn connect(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<End
     }
 }
 
-/// One attempt on one connection, which is kept for later if it can be used again.
-async fn attempt(connection: &mut Downstream, work: &mut Work, mut upstream: Upstream, endpoint: &Endpoint) -> Result<(), Failure> {
+/// One attempt on the connection in `work`, which is kept for later if it can be used again.
+async fn attempt(connection: &mut Downstream, work: &mut Work, endpoint: &Endpoint) -> Result<(), Failure> {
     let Downstream { stream, link, .. } = connection;
-    let worker = &link.worker;
-    if work.logged {
-        work.record.upstream_local = upstream.local();
-    }
-    let expects = work.request.expects_continue && work.request.body != Body::None && work.input.is_empty();
-    work.flow = Flow {
-        interim: expects.then_some(0),
-        close: work.flow.close,
-        attempt_deadline: work.plan.attempt.map_or(NEVER, |limit| worker.tick_after(limit)),
-        ..Flow::default()
-    };
-    work.upload.reset(work.request.body, work.request.body == Body::Chunked);
-    work.upload.head.extend_from_slice(&work.request_head);
-    set_deadline(link, work);
-    let idle = worker.ticks(worker.settings.timeouts.stream_idle);
-    let mut seen = (0, 0, 0, 0);
-    let outcome = link
-        .wait(|cx| {
-            let poll = poll(cx, work, stream, &mut upstream.stream, link, &worker.works.spares);
-            if poll.is_pending() && idle != NEVER {
-                let now = (work.upload.traffic.0, work.upload.traffic.1, work.download.traffic.0, work.download.traffic.1);
-                if now != seen {
-                    seen = now;
-                    set_deadline(link, work);
-                }
-            }
-            poll
-        })
-        .await;
-    match outcome {
+    prepare_attempt(link, work);
+    let outcome = link.wait(|cx| {
+        let before = work.moved();
+        let poll = poll(cx, work, stream, link);
+        if poll.is_pending() && work.moved() != before {
+            set_deadline(link, work);
+        }
+        poll
+    });
+    match outcome.await {
         Ok(Ok(())) => {
-            let response = &work.response;
-            let reusable =
-                !response.connection.close && response.body != Body::UntilClose && work.flow.uploaded && !work.flow.upload_broken;
-            if reusable && work.output.is_empty() {
-                endpoint.give_idle(upstream, worker.now(), worker.settings.max_idle_upstream);
-            }
-            work.output.reset(&worker.works.spares);
+            keep(link, work, endpoint);
             Ok(())
         }
         Ok(Err(failure)) => Err(failure),
         Err(Interrupt::Expired) => Err(Failure::Expired),
         Err(Interrupt::Killed) => Err(Failure::Killed),
     }
+}
+
+fn prepare_attempt(link: &Link, work: &mut Work) {
+    let expects = work.request.expects_continue && work.request.body != Body::None && work.input.is_empty();
+    work.flow = Flow {
+        interim: expects.then_some(0),
+        close: work.flow.close,
+        attempt_deadline: work.plan.attempt.map_or(NEVER, |limit| link.worker.tick_after(limit)),
+        ..Flow::default()
+    };
+    work.upload.reset(work.request.body, work.request.body == Body::Chunked);
+    work.upload.head.extend_from_slice(&work.request_head);
+    if work.logged {
+        work.record.upstream_local = work.upstream.as_mut().and_then(Upstream::local);
+    }
+    set_deadline(link, work);
+}
+
+/// Keeps the connection to the backend for the next exchange, if nothing of this one is left on it.
+fn keep(link: &Link, work: &mut Work, endpoint: &Endpoint) {
+    let worker = &link.worker;
+    let response = &work.response;
+    let reusable = !response.connection.close && response.body != Body::UntilClose && work.flow.uploaded && !work.flow.upload_broken;
+    if let Some(upstream) = work.upstream.take()
+        && reusable
+        && work.output.is_empty()
+    {
+        endpoint.give_idle(upstream, worker.now(), worker.settings.max_idle_upstream);
+    }
+    work.output.reset(&worker.works.spares);
 }
 
 fn set_deadline(link: &Link, work: &Work) {
@@ -277,14 +300,22 @@ fn set_deadline(link: &Link, work: &Work) {
 }
 
 /// Moves the exchange on as far as it goes; ready when the answer has been passed on whole.
-fn poll(
+fn poll(cx: &mut Context<'_>, work: &mut Work, client: &mut TcpStream, link: &Link) -> Poll<Result<(), Failure>> {
+    // Taken for the time of this call, so that it can be borrowed beside the rest.
+    let Some(mut upstream) = work.upstream.take() else { return Poll::Ready(Err(Failure::Reset)) };
+    let poll = poll_with(cx, work, client, &mut upstream.stream, link);
+    work.upstream = Some(upstream);
+    poll
+}
+
+fn poll_with(
     cx: &mut Context<'_>,
     work: &mut Work,
     client: &mut TcpStream,
     backend: &mut TcpStream,
     link: &Link,
-    spares: &Spares,
 ) -> Poll<Result<(), Failure>> {
+    let spares = &link.worker.works.spares;
     if !work.flow.uploaded {
         if poll_continue(cx, &mut work.flow, client).is_err() {
             return Poll::Ready(Err(Failure::Client(Broken::Read)));
@@ -303,7 +334,7 @@ fn poll(
                 return if is_gone(cx, &mut work.flow, client) { Poll::Ready(Err(Failure::Client(Broken::Read))) } else { Poll::Pending };
             }
             Poll::Ready(Ok(count)) if count > 0 => {
-                work.flow.heard = true;
+                work.flow.heard += count as u64;
                 if let Err(failure) = read_answer(work, link) {
                     return Poll::Ready(Err(failure));
                 }
@@ -387,12 +418,13 @@ fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &TcpStream) -> bool {
     false
 }
 
-/// Says what went wrong: to the client if it can still be told, and to the log.
-async fn fail(connection: &mut Downstream, work: &mut Work, failure: Failure) -> Next {
+/// Says what went wrong: to the client if it can still be told (then none), and to the log.
+fn fail(connection: &Downstream, work: &mut Work, failure: Failure) -> Option<Next> {
+    work.upstream = None;
     let (reply, cut_short) = match failure {
         Failure::Killed => {
             (work.record.flags, work.record.details) = ("DC", Details::Text("connection_draining"));
-            return Next::Close;
+            return Some(Next::Close);
         }
         Failure::Client(Broken::Invalid(invalid)) => {
             let details = Details::Shared(invalid.to_string().into());
@@ -403,7 +435,7 @@ async fn fail(connection: &mut Downstream, work: &mut Work, failure: Failure) ->
             if !work.flow.answered {
                 work.record.status = 0;
             }
-            return Next::Close;
+            return Some(Next::Close);
         }
         Failure::Connect(error) => {
             work.record.upstream_failure = Some(error.to_string());
@@ -437,7 +469,8 @@ async fn fail(connection: &mut Downstream, work: &mut Work, failure: Failure) ->
     if work.flow.answered {
         // The answer has begun: all that can be done is not to end it properly, so that the client sees that it is not whole.
         (work.record.flags, work.record.details) = (reply.flags, Details::Text(cut_short));
-        return Next::Close;
+        return Some(Next::Close);
     }
-    respond(connection, work, reply).await
+    work.reply = Some(reply);
+    None
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use weir_http1::{Request, Response};
 
+use super::answer::Reply;
 use super::buffer::{Buffer, Spares};
 use super::local::LocalConfig;
 use super::pump::Pump;
+use super::upstream::Upstream;
 use crate::access_log::Record;
 
 /// The most sets that a worker keeps for later.
@@ -37,6 +39,10 @@ pub(crate) struct Work {
     /// When the request's head was complete.
     pub(crate) started: Instant,
     pub(crate) flow: Flow,
+    /// The connection to the backend, while there is one.
+    pub(crate) upstream: Option<Upstream>,
+    /// An answer of our own that is to be given.
+    pub(crate) reply: Option<Reply>,
 }
 
 /// What was decided about the request.
@@ -62,8 +68,8 @@ pub(crate) struct Flow {
     pub(crate) upload_broken: bool,
     /// The answer's head has been read and written anew.
     pub(crate) answered: bool,
-    /// Bytes have come from the backend.
-    pub(crate) heard: bool,
+    /// Bytes that came from the backend before the answer's body.
+    pub(crate) heard: u64,
     /// 1xx answers so far.
     pub(crate) interims: u8,
     /// The client has sent more already, so that its end cannot be seen.
@@ -91,6 +97,7 @@ impl Works {
         work.input.reset(&self.spares);
         work.output.reset(&self.spares);
         work.plan.config = None;
+        (work.upstream, work.reply) = (None, None);
         for text in [&mut work.request_head, &mut work.location, &mut work.upload.head, &mut work.download.head] {
             text.clear();
             text.shrink_to(16 * 1024);
@@ -103,6 +110,12 @@ impl Works {
 }
 
 impl Work {
+    /// All bytes that were moved; grows with every step that an exchange makes.
+    pub(crate) fn moved(&self) -> u64 {
+        let (up, down) = (self.upload.traffic, self.download.traffic);
+        up.0 + up.1 + down.0 + down.1 + self.flow.heard
+    }
+
     fn new() -> Self {
         Self {
             input: Buffer::new(),
@@ -120,6 +133,8 @@ impl Work {
             logged: false,
             started: Instant::now(),
             flow: Flow::default(),
+            upstream: None,
+            reply: None,
         }
     }
 }
