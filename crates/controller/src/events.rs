@@ -123,10 +123,13 @@ impl Recorder {
         self.series.insert(key, series);
     }
 
-    /// What to write now. Each must be answered with [`Self::done`].
-    pub(crate) fn due(&mut self, now: Instant) -> Vec<(Key, Write)> {
+    /// What to write now, at most `slots` Events. Each must be answered with [`Self::done`].
+    pub(crate) fn due(&mut self, now: Instant, slots: usize) -> Vec<(Key, Write)> {
         let mut writes = Vec::new();
         for (key, series) in &mut self.series {
+            if writes.len() >= slots {
+                break;
+            }
             if series.ready_at(now).is_some_and(|at| at <= now) {
                 series.busy = true;
                 series.dirty = false;

@@ -159,7 +159,7 @@ mod tests {
 
     fn messages(limits: &mut Limits, now: Instant) -> Vec<(String, String)> {
         let text = |it: &Value| it.as_str().expect("text").to_owned();
-        let writes = limits.events.due(now).into_iter().map(|(key, write)| {
+        let writes = limits.events.due(now, 16).into_iter().map(|(key, write)| {
             limits.events.done(&key, crate::events::Outcome::Written, now);
             match write {
                 Write::Create(event) => (text(&event["involvedObject"]["name"]), text(&event["message"])),

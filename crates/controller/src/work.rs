@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::events::{self, Recorder, seconds};
-use crate::provision::{self, Item, ItemKind, Op};
+use crate::provision::{self, Item, Op};
 use crate::status::{self, Job};
 use crate::world::World;
 
-/// Status writes at once.
-const STATUS_SLOTS: usize = 16;
+/// Requests of one sort at once: enough to be quick, too few to crowd out an API server.
+const SLOTS: usize = 16;
 
 /// A request that has ended.
 pub(crate) enum Done {
@@ -30,12 +30,14 @@ pub(crate) struct Work {
     namespace: String,
     tasks: JoinSet<Done>,
     statuses: usize,
+    objects: usize,
+    events: usize,
 }
 
 impl Work {
     /// Nothing under way. Objects are made in `namespace`.
     pub(crate) fn new(client: kube::Client, namespace: &str) -> Self {
-        Self { client, namespace: namespace.to_owned(), tasks: JoinSet::new(), statuses: 0 }
+        Self { client, namespace: namespace.to_owned(), tasks: JoinSet::new(), statuses: 0, objects: 0, events: 0 }
     }
 
     /// The next request that has ended; pending while there is none. Cancel-safe.
@@ -48,16 +50,28 @@ impl Work {
 
     /// When something may be due that no event announces. Statuses are not written before `hold`.
     pub(crate) fn wake(&self, now: Instant, hold: Option<Instant>, world: &World, events: &Recorder) -> Option<Instant> {
-        let statuses = world.board.wake(now).filter(|_| self.statuses < STATUS_SLOTS).map(|at| hold.map_or(at, |hold| at.max(hold)));
-        [statuses, world.fleet.wake(now), events.wake(now)].into_iter().flatten().min()
+        // Where all slots are taken, the end of a request is what to wait for.
+        let statuses = world.board.wake(now).filter(|_| self.statuses < SLOTS).map(|at| hold.map_or(at, |hold| at.max(hold)));
+        let objects = world.fleet.wake(now).filter(|_| self.objects < SLOTS);
+        let events = events.wake(now).filter(|_| self.events < SLOTS);
+        [statuses, objects, events].into_iter().flatten().min()
     }
 
     /// Starts every request that is due.
     pub(crate) fn start(&mut self, now: Instant, hold: Option<Instant>, world: &mut World, events: &mut Recorder) {
         if hold.is_none_or(|until| until <= now) {
-            self.start_statuses(now, world);
+            let time = seconds(Timestamp::now());
+            for job in world.board.due(now, &time, SLOTS.saturating_sub(self.statuses)) {
+                self.statuses += 1;
+                let client = self.client.clone();
+                self.tasks.spawn(async move {
+                    let outcome = status::write(client, &job).await;
+                    Done::Status(job, outcome)
+                });
+            }
         }
-        for (item, op) in world.fleet.due(now) {
+        for (item, op) in world.fleet.due(now, SLOTS.saturating_sub(self.objects)) {
+            self.objects += 1;
             let (client, namespace) = (self.client.clone(), self.namespace.clone());
             let verb = match &op {
                 Op::Create(_) => "created",
@@ -69,23 +83,12 @@ impl Work {
                 Done::Object(item, verb, outcome)
             });
         }
-        for (key, write) in events.due(now) {
+        for (key, write) in events.due(now, SLOTS.saturating_sub(self.events)) {
+            self.events += 1;
             let client = self.client.clone();
             self.tasks.spawn(async move {
                 let outcome = write_event(client, &key, write).await;
                 Done::Event(key, outcome)
-            });
-        }
-    }
-
-    fn start_statuses(&mut self, now: Instant, world: &mut World) {
-        let time = seconds(Timestamp::now());
-        for job in world.board.due(now, &time, STATUS_SLOTS.saturating_sub(self.statuses)) {
-            self.statuses += 1;
-            let client = self.client.clone();
-            self.tasks.spawn(async move {
-                let outcome = status::write(client, &job).await;
-                Done::Status(job, outcome)
             });
         }
     }
@@ -95,40 +98,43 @@ impl Work {
         match done {
             Done::Status(job, outcome) => {
                 self.statuses = self.statuses.saturating_sub(1);
-                let error = if let status::Outcome::Failed(error) = &outcome { Some(error.clone()) } else { None };
-                world.board.done(&job, outcome, now);
-                if let Some(error) = error {
-                    // Said once; what follows is the same until it works.
-                    if world.board.failures(&job.key) == 1 {
-                        tracing::warn!(object = %job.key, %error, "cannot write a status; trying again");
-                    } else {
-                        tracing::debug!(object = %job.key, %error, "cannot write a status");
-                    }
-                }
+                status_done(job, outcome, now, world);
                 false
             }
             Done::Object(item, verb, outcome) => {
-                let kind = match item.kind {
-                    ItemKind::Deployment => "Deployment",
-                    ItemKind::Service => "Service",
-                };
-                let name = &item.name;
-                match &outcome {
-                    provision::Outcome::Stored(_) | provision::Outcome::Gone => tracing::info!(name, "{verb} {kind}"),
-                    provision::Outcome::Foreign => {
-                        tracing::error!(name, "a {kind} of that name is not the controller's; delete or rename it");
-                    }
-                    provision::Outcome::Failed(error) => tracing::warn!(name, %error, "a {kind} could not be {verb}; trying again"),
-                }
-                world.fleet.done(&item, outcome, now);
+                self.objects = self.objects.saturating_sub(1);
+                object_done(&item, verb, outcome, now, world);
                 true
             }
             Done::Event(key, outcome) => {
+                self.events = self.events.saturating_sub(1);
                 events.done(&key, outcome, now);
                 false
             }
         }
     }
+}
+
+fn status_done(job: Job, outcome: status::Outcome, now: Instant, world: &mut World) {
+    let error = if let status::Outcome::Failed(error) = &outcome { Some(error.clone()) } else { None };
+    world.board.done(&job, outcome, now);
+    let Some(error) = error else { return };
+    // Said once; what follows is the same until it works.
+    if world.board.failures(&job.key) == 1 {
+        tracing::warn!(object = %job.key, %error, "cannot write a status; trying again");
+    } else {
+        tracing::debug!(object = %job.key, %error, "cannot write a status");
+    }
+}
+
+fn object_done(item: &Item, verb: &str, outcome: provision::Outcome, now: Instant, world: &mut World) {
+    let (kind, name) = (item.kind().names().2, &item.name);
+    match &outcome {
+        provision::Outcome::Stored(_) | provision::Outcome::Gone => tracing::info!(name, "{verb} {kind}"),
+        provision::Outcome::Foreign => tracing::error!(name, "a {kind} of that name is not the controller's; delete or rename it"),
+        provision::Outcome::Failed(error) => tracing::warn!(name, %error, "a {kind} could not be {verb}; trying again"),
+    }
+    world.fleet.done(item, outcome, now);
 }
 
 async fn write_event(client: kube::Client, key: &events::Key, write: events::Write) -> events::Outcome {

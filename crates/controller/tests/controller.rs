@@ -1,218 +1,15 @@
 //! The whole controller against a small API and a data plane by hand.
 
 mod api;
+mod rig;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use api::Api;
 use hyper::Method;
+use rig::*;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use weir_controller::{CONFIG_KEY, CONFIG_MAP, Config, Connect};
-use weir_model::{Acknowledgement, Answer, ListenerName, ListenerReport, ListenerState, Model, Publish, Refused, Report};
-
-const SYSTEM: &str = "envoy-gateway-system";
-const GATEWAY_CLASSES: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses";
-const GATEWAYS: &str = "/apis/gateway.networking.k8s.io/v1/gateways";
-const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/httproutes";
-const BACKENDS: &str = "/apis/gateway.envoyproxy.io/v1alpha1/backends";
-const POLICIES: &str = "/apis/gateway.envoyproxy.io/v1alpha1/clienttrafficpolicies";
-const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
-const SERVICES: &str = "/api/v1/services";
-const CONFIG_MAPS: &str = "/api/v1/configmaps";
-const EVENTS: &str = "/api/v1/events";
-const OURS: &str = "gateway.envoyproxy.io/gatewayclass-controller";
-
-type Plane = (mpsc::Receiver<Publish>, mpsc::Sender<Answer>);
-
-/// A running controller and what it runs against.
-struct Rig {
-    api: Api,
-    planes: mpsc::UnboundedReceiver<Plane>,
-    model: Model,
-    /// Whether the data plane says that it has bound what it was told to.
-    binds: bool,
-    stop: CancellationToken,
-    run: tokio::task::JoinHandle<anyhow::Result<()>>,
-}
-
-impl Rig {
-    async fn start(prepare: impl FnOnce(&Api)) -> Self {
-        let (api, client) = Api::start().await;
-        prepare(&api);
-        Self::start_on(api, client)
-    }
-
-    fn start_on(api: Api, client: kube::Client) -> Self {
-        let (opened, planes) = mpsc::unbounded_channel();
-        let connect: Connect = Arc::new(move || {
-            let (publish, published) = mpsc::channel(4);
-            let (answer, answers) = mpsc::channel(16);
-            opened.send((published, answer)).expect("the test listens");
-            (publish, answers)
-        });
-        let config = Config {
-            namespace: SYSTEM.into(),
-            embedded: true,
-            health: "127.0.0.1:0".parse().expect("an address"),
-            proxy_image: "weir/proxy".into(),
-            cluster_domain: "cluster.local".into(),
-            leader_election: false,
-        };
-        let stop = CancellationToken::new();
-        let run = tokio::spawn(weir_controller::run(client, connect, config, stop.clone()));
-        Self { api, planes, model: Model::default(), binds: false, stop, run }
-    }
-
-    /// The data plane's end of the next line that is opened.
-    async fn line(&mut self) -> Plane {
-        within("a line", self.planes.recv()).await.expect("opened")
-    }
-
-    /// Takes the next message, acknowledges it.
-    async fn take(&mut self, plane: &mut Plane) -> Publish {
-        let publish = within("a message", plane.0.recv()).await.expect("published");
-        if publish.base == 0 {
-            self.model = Model::default();
-        }
-        self.model.apply(publish.delta.clone());
-        let done = Acknowledgement { epoch: publish.epoch, version: publish.version, refused: None };
-        plane.1.send(Answer::Acknowledgement(done)).await.expect("listened to");
-        self.report(plane, publish.epoch, publish.version).await;
-        publish
-    }
-
-    /// Says how things stand.
-    async fn report(&self, plane: &Plane, epoch: u64, version: u64) {
-        let state = ListenerState::Bound(vec!["127.7.0.1:80".parse().expect("an address")]);
-        let bound = |name: &ListenerName| (name.clone(), ListenerReport { state: state.clone(), connections: 0 });
-        let listeners = self.model.listeners.keys().filter(|_| self.binds).map(bound).collect();
-        let report = Report { epoch, version, listeners, ..Report::default() };
-        plane.1.send(Answer::Report(Arc::new(report))).await.expect("listened to");
-    }
-
-    /// Takes messages until the Model is as wanted.
-    async fn take_until(&mut self, plane: &mut Plane, wanted: impl Fn(&Model) -> bool) {
-        while !wanted(&self.model) {
-            self.take(plane).await;
-        }
-    }
-
-    /// Plays node: gives the provisioned Service an address, makes the Deployment available, binds all listeners.
-    async fn bring_up(&mut self, plane: &mut Plane) {
-        let name = self.api.until("a Service", |api| own(api, SERVICES)).await;
-        self.api.until("a Deployment", |api| own(api, DEPLOYMENTS)).await;
-        self.api.edit(SERVICES, SYSTEM, &name, |it| it["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": "127.7.0.1" }] } }));
-        self.api.edit(DEPLOYMENTS, SYSTEM, &name, |it| it["status"] = json!({ "replicas": 1, "availableReplicas": 1 }));
-        self.binds = true;
-        self.report(plane, 0, 0).await;
-    }
-
-    async fn end(self) {
-        self.stop.cancel();
-        within("the end", self.run).await.expect("no panic").expect("no error");
-    }
-}
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.unwrap_or_else(|_| panic!("never: {what}"))
-}
-
-fn own(api: &Api, collection: &str) -> Option<String> {
-    api.all(collection).first().map(|it| it["metadata"]["name"].as_str().expect("a name").to_owned())
-}
-
-fn condition(object: Option<&Value>, path: &str, kind: &str) -> Option<Value> {
-    let conditions = object?.pointer(path)?.as_array()?;
-    conditions.iter().find(|it| it["type"] == kind).cloned()
-}
-
-fn is(object: Option<&Value>, path: &str, kind: &str, status: &str) -> Option<Value> {
-    condition(object, path, kind).filter(|it| it["status"] == status)
-}
-
-fn config_map(text: &str) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": CONFIG_MAP, "namespace": SYSTEM }, "data": { CONFIG_KEY: text } })
-}
-
-fn file(enable_backend: bool) -> String {
-    format!("apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyGateway\nextensionApis:\n  enableBackend: {enable_backend}\n")
-}
-
-fn gateway(name: &str) -> Value {
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "Gateway",
-        "metadata": { "name": name, "namespace": SYSTEM },
-        "spec": {
-            "gatewayClassName": "eg",
-            "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "All" } } }],
-        },
-    })
-}
-
-fn policy(value: u64) -> Value {
-    json!({
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-        "kind": "ClientTrafficPolicy",
-        "metadata": { "name": "policy", "namespace": SYSTEM },
-        "spec": {
-            "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "eg" }],
-            "connection": { "connectionLimit": { "value": value } },
-        },
-    })
-}
-
-fn backend() -> Value {
-    json!({
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-        "kind": "Backend",
-        "metadata": { "name": "app", "namespace": "default" },
-        "spec": { "endpoints": [{ "ip": { "address": "10.0.0.1", "port": 80 } }] },
-    })
-}
-
-fn route() -> Value {
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": { "name": "app", "namespace": "default" },
-        "spec": {
-            "parentRefs": [{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "eg", "namespace": SYSTEM }],
-            "rules": [{
-                "matches": [{ "path": { "type": "PathPrefix", "value": "/" } }],
-                "backendRefs": [{ "group": "gateway.envoyproxy.io", "kind": "Backend", "name": "app", "port": 80, "weight": 1 }],
-            }],
-        },
-    })
-}
-
-fn other_route() -> Value {
-    let mut route = route();
-    route["metadata"]["name"] = json!("other");
-    route["spec"]["hostnames"] = json!(["other.example.com"]);
-    route
-}
-
-/// The walkthrough's objects.
-fn walkthrough(api: &Api) {
-    api.put(CONFIG_MAPS, config_map(&file(true)));
-    for namespace in ["default", SYSTEM] {
-        api.put("/api/v1/namespaces", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }));
-    }
-    let class = json!({ "controllerName": OURS });
-    api.put(
-        GATEWAY_CLASSES,
-        json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": { "name": "eg" }, "spec": class }),
-    );
-    api.put(GATEWAYS, gateway("eg"));
-    api.put(BACKENDS, backend());
-    api.put(ROUTES, route());
-    api.put(POLICIES, policy(5));
-}
+use weir_model::{Acknowledgement, Answer, Model, Refused};
 
 #[tokio::test]
 async fn a_gateway_is_provisioned_published_and_programmed() {
@@ -465,13 +262,13 @@ async fn what_happens_while_watches_are_down_is_caught_up_with() {
     let mut plane = rig.line().await;
     rig.take(&mut plane).await;
     rig.bring_up(&mut plane).await;
-    let wanted = |value: u64, routes: usize| {
-        move |model: &Model| model.limits.values().all(|it| it.value == value) && model.limits.len() == 1 && model.routes.len() == routes
+    let wanted = |value: u64, route: &'static str| {
+        move |model: &Model| model.limits.values().map(|it| it.value).eq([value]) && model.routes.keys().map(|it| &*it.name).eq([route])
     };
     // Cut off and resumed.
     rig.api.cut(false);
     rig.api.put(POLICIES, policy(6));
-    rig.take_until(&mut plane, wanted(6, 1)).await;
+    rig.take_until(&mut plane, wanted(6, "app")).await;
     // Too late to resume: everything is listed again. What is gone by then goes, without an event that says so.
     for (value, gone_as_status) in [(7, false), (8, true)] {
         rig.api.lapse(gone_as_status, |api| {
@@ -479,14 +276,13 @@ async fn what_happens_while_watches_are_down_is_caught_up_with() {
             api.put(ROUTES, other_route());
             api.delete(ROUTES, "default", "app");
         });
-        rig.take_until(&mut plane, wanted(value, 1)).await;
-        assert_eq!(rig.model.routes.keys().next().map(|it| it.name.to_string()), Some("other".to_owned()));
+        rig.take_until(&mut plane, wanted(value, "other")).await;
         rig.api.lapse(gone_as_status, |api| {
             api.put(ROUTES, route());
             api.delete(ROUTES, "default", "other");
             api.put(POLICIES, policy(value + 10));
         });
-        rig.take_until(&mut plane, wanted(value + 10, 1)).await;
+        rig.take_until(&mut plane, wanted(value + 10, "app")).await;
     }
     rig.end().await;
 }
@@ -496,5 +292,75 @@ async fn it_ends_at_once_when_told_to_even_without_an_api() {
     let nobody = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
     let rig = Rig::start_on(Api::default(), kube::Client::try_from(nobody).expect("a client"));
     tokio::task::yield_now().await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_burst_costs_one_write_for_each_route_and_few_for_the_gateway() {
+    const ROUTES_MADE: usize = 200;
+    let mut rig = Rig::start(walkthrough).await;
+    let mut plane = rig.line().await;
+    rig.take(&mut plane).await;
+    rig.bring_up(&mut plane).await;
+    rig.api.until("Programmed", |api| is(api.get(GATEWAYS, SYSTEM, "eg").as_ref(), "/status/conditions", "Programmed", "True")).await;
+    let before = rig.api.writes().len();
+    for number in 0..ROUTES_MADE {
+        let mut route = route();
+        route["metadata"]["name"] = json!(format!("r{number}"));
+        rig.api.put(ROUTES, route);
+    }
+    let mut messages = 0;
+    while rig.model.routes.len() < ROUTES_MADE + 1 {
+        rig.take(&mut plane).await;
+        messages += 1;
+    }
+    assert!(messages <= 10, "{messages} messages");
+    let attached =
+        |api: &Api| api.get(GATEWAYS, SYSTEM, "eg").filter(|it| it["status"]["listeners"][0]["attachedRoutes"] == ROUTES_MADE + 1);
+    rig.api.until("all routes counted", attached).await;
+    let told = |object: &Value| is(Some(object), "/status/parents/0/conditions", "Accepted", "True").is_some();
+    rig.api.until("all routes accepted", |api| api.all(ROUTES).iter().all(told).then_some(())).await;
+    let mut writes = BTreeMap::<String, usize>::new();
+    for (_, path, _) in rig.api.writes().split_off(before) {
+        *writes.entry(path).or_default() += 1;
+    }
+    let gateway = writes.iter().find(|(path, _)| path.ends_with("/gateways/eg/status")).map(|(_, count)| *count);
+    assert!(gateway.is_some_and(|count| count <= 10), "{gateway:?}");
+    assert!(writes.iter().filter(|(path, _)| path.contains("/httproutes/")).all(|(_, count)| *count == 1), "{writes:?}");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn the_log_speaks_of_limits_when_there_are_limits_and_not_otherwise() {
+    let (log, _guard) = Log::start();
+    let mut rig = Rig::start(|api| {
+        walkthrough(api);
+        api.delete(POLICIES, SYSTEM, "policy");
+    })
+    .await;
+    let mut plane = rig.line().await;
+    rig.take(&mut plane).await;
+    rig.bring_up(&mut plane).await;
+    rig.api.until("Programmed", |api| is(api.get(GATEWAYS, SYSTEM, "eg").as_ref(), "/status/conditions", "Programmed", "True")).await;
+    let words: Vec<_> = log.grep();
+    // The targets of the lines (`weir_controller::limits_log`) are among what is searched.
+    assert!(words.is_empty(), "{words:#?}");
+    for value in [5, 7] {
+        rig.api.put(POLICIES, policy(value));
+        rig.take_until(&mut plane, |model| model.limits.values().any(|it| it.value == value)).await;
+    }
+    rig.api.delete(POLICIES, SYSTEM, "policy");
+    rig.take_until(&mut plane, |model| model.limits.is_empty()).await;
+    let said = |text: &str| log.grep().into_iter().find(|line| line["message"].as_str().is_some_and(|it| it.contains(text)));
+    let wait = async {
+        while said("removed").is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the last line", wait).await;
+    let changed = said("connection limit changed: 5 -> 7").expect("said");
+    assert_eq!((&changed["limit_scope"], &changed["limit_value"], &changed["current"]), (&json!("gateway"), &json!(7), &json!(0)));
+    assert_eq!(changed["limit_name"], "envoy-gateway-system/policy@envoy-gateway-system/eg");
+    assert!(said("connection limit set: 5 for Gateway envoy-gateway-system/eg").is_some());
     rig.end().await;
 }

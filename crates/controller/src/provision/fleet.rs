@@ -125,13 +125,16 @@ impl Fleet {
         self.told = true;
     }
 
-    /// What to do now. Each must be answered with [`Self::done`].
-    pub(crate) fn due(&mut self, now: Instant) -> Vec<(Item, Op)> {
+    /// What to do now, at most `slots` things. Each must be answered with [`Self::done`].
+    pub(crate) fn due(&mut self, now: Instant, slots: usize) -> Vec<(Item, Op)> {
         let mut ops = Vec::new();
         if !self.told {
             return ops;
         }
         for item in self.dirty.iter().cloned().collect::<Vec<_>>() {
+            if ops.len() >= slots {
+                break;
+            }
             if self.paces.get(&item).is_some_and(|it| it.busy || it.not_before.is_some_and(|at| at > now)) {
                 continue;
             }

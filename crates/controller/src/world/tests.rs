@@ -78,7 +78,7 @@ fn own_objects_are_those_with_our_labels_in_our_namespace() {
     world.apply(Change::Applied(Kind::Service, plain));
     let template = Template { namespace: "system".into(), image: "weir".into(), embedded: true };
     world.fleet.want(&[], &template);
-    let names: Vec<_> = world.fleet.due(Instant::now()).into_iter().map(|(item, _)| item.name).collect();
+    let names: Vec<_> = world.fleet.due(Instant::now(), 16).into_iter().map(|(item, _)| item.name).collect();
     assert_eq!(names, ["ours"], "what nobody wants is deleted, but only ours");
 }
 

@@ -12,7 +12,7 @@ fn stored(mut object: Value) -> Value {
 
 /// Carries out what is due; returns it.
 fn settle(fleet: &mut Fleet, now: Instant) -> Vec<(Item, Op)> {
-    let ops = fleet.due(now);
+    let ops = fleet.due(now, 16);
     for (item, op) in &ops {
         let outcome = match op {
             Op::Create(object) => Outcome::Stored(stored(object.clone())),
@@ -66,9 +66,9 @@ fn what_is_found_at_a_start_stays_until_it_is_known_what_is_wanted() {
         let object = if item.kind == ItemKind::Service { template().service(&proxy("eg")) } else { template().deployment(&proxy("eg")) };
         fleet.observe(item, stored(object));
     }
-    assert!(fleet.due(now).is_empty() && fleet.wake(now).is_none());
+    assert!(fleet.due(now, 16).is_empty() && fleet.wake(now).is_none());
     fleet.want(&[proxy("eg")], &template());
-    assert!(fleet.due(now).is_empty(), "as it should be");
+    assert!(fleet.due(now, 16).is_empty(), "as it should be");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn somebody_elses_change_of_ours_is_put_right_and_the_rest_left() {
     changed["spec"]["replicas"] = json!(3);
     changed["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
     fleet.observe(item.clone(), changed);
-    assert_eq!(fleet.due(now + SETTLE), [(item, Op::Patch(json!({ "spec": { "replicas": 1 } })))]);
+    assert_eq!(fleet.due(now + SETTLE, 16), [(item, Op::Patch(json!({ "spec": { "replicas": 1 } })))]);
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn without_ports_what_is_there_stays_and_nothing_is_made() {
     let mut eg = proxy("eg");
     eg.ports.clear();
     fleet.want(&[eg.clone()], &template());
-    assert!(fleet.due(now).is_empty());
+    assert!(fleet.due(now, 16).is_empty());
     fleet.want(&[proxy("eg")], &template());
     settle(&mut fleet, now);
     fleet.want(&[eg], &template());
-    assert!(fleet.due(now + SETTLE).is_empty());
+    assert!(fleet.due(now + SETTLE, 16).is_empty());
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_foreign_object_is_never_touched() {
     let mut fleet = Fleet::default();
     fleet.want(&[proxy("eg")], &template());
     for _ in 0..3 {
-        for (item, op) in fleet.due(now) {
+        for (item, op) in fleet.due(now, 16) {
             assert!(matches!(op, Op::Create(_)));
             fleet.done(&item, Outcome::Foreign, now);
         }
@@ -142,9 +142,9 @@ fn what_is_being_deleted_is_waited_for() {
     let mut leaving = fleet.found[&item].clone();
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     fleet.observe(item.clone(), leaving);
-    assert!(fleet.due(now + SETTLE).is_empty());
+    assert!(fleet.due(now + SETTLE, 16).is_empty());
     fleet.forget(&item);
-    assert!(matches!(fleet.due(now + SETTLE).as_slice(), [(_, Op::Create(_))]));
+    assert!(matches!(fleet.due(now + SETTLE, 16).as_slice(), [(_, Op::Create(_))]));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn an_answer_that_comes_after_newer_news_does_not_undo_them() {
     let now = Instant::now();
     let mut fleet = Fleet::default();
     fleet.want(&[proxy("eg")], &template());
-    let ops = fleet.due(now);
+    let ops = fleet.due(now, 16);
     let (item, Op::Create(object)) = &ops[1] else { panic!("{ops:?}") };
     let at = |version: &str, status: Value| {
         let mut object = stored(object.clone());
