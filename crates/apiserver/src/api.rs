@@ -63,6 +63,12 @@ impl Api {
         Some((key, stored))
     }
 
+    /// The resource whose rules an object is kept under: events.k8s.io is another view of the core group's Events.
+    pub(crate) fn keeper(&self, resource: &Arc<Resource>) -> Arc<Resource> {
+        let core = if resource.is("events.k8s.io", "events") { self.resource("", "v1", "events") } else { None };
+        core.unwrap_or_else(|| Arc::clone(resource))
+    }
+
     pub(crate) fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
         self.registry().find(group, version, plural).cloned()
     }

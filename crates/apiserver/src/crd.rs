@@ -23,7 +23,8 @@ pub(crate) fn complete(crd: &mut Value, new: bool) {
         spec.entry("conversion").or_insert_with(|| json!({"strategy": "None"}));
     }
     let names = crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));
-    let storage: Vec<Value> = versions(crd).filter(|v| v.get("storage") == Some(&json!(true))).filter_map(|v| v.get("name").cloned()).collect();
+    let storage: Vec<Value> =
+        versions(crd).filter(|v| v.get("storage") == Some(&json!(true))).filter_map(|v| v.get("name").cloned()).collect();
     let status = crd.as_object_mut().map(|map| map.entry("status").or_insert_with(|| json!({})));
     let Some(status) = status.and_then(Value::as_object_mut) else { return };
     status.insert("acceptedNames".to_owned(), names);
@@ -39,9 +40,7 @@ pub(crate) fn complete(crd: &mut Value, new: bool) {
 }
 
 fn established(status: &mut Map<String, Value>) {
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"lastTransitionTime": now(), "message": message, "reason": reason, "status": "True", "type": kind})
-    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"lastTransitionTime": now(), "message": message, "reason": reason, "status": "True", "type": kind});
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));
     let Some(conditions) = conditions.as_array_mut() else { return };
     let wanted = [
@@ -61,7 +60,8 @@ fn established(status: &mut Map<String, Value>) {
 /// What the schema of CRDs cannot say: the name, one storage version, schemas that can be used.
 pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let mut refuse = |field: &str, message: String| errors.push(FieldError { reason: "FieldValueInvalid", field: field.to_owned(), message });
+    let mut refuse =
+        |field: &str, message: String| errors.push(FieldError { reason: "FieldValueInvalid", field: field.to_owned(), message });
     let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let expected = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
     if crd.name() != expected {

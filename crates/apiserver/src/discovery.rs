@@ -64,8 +64,7 @@ impl Discovery {
             Half::Core => (&self.core, &self.core_etag),
             Half::Groups => (&self.groups, &self.groups_etag),
         };
-        let document =
-            json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {}, "items": items});
+        let document = json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {}, "items": items});
         (document, etag)
     }
 
@@ -180,7 +179,8 @@ pub(crate) fn core_versions(address: &str) -> Value {
 
 /// The plain `APIResourceList` of `/api/v1` or `/apis/G/V`; nothing when the group version is not served.
 pub(crate) fn resource_list(group: &str, version: &str, resources: &[Arc<Resource>]) -> Option<Value> {
-    let mut list: Vec<Value> = resources.iter().filter(|r| r.group == group && r.version == version).flat_map(|r| plain_resource(r)).collect();
+    let mut list: Vec<Value> =
+        resources.iter().filter(|r| r.group == group && r.version == version).flat_map(|r| plain_resource(r)).collect();
     for (review, plural, kind) in REVIEWS {
         if review == group && version == "v1" {
             list.push(json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]}));
@@ -206,9 +206,7 @@ fn plain_resource(resource: &Resource) -> Vec<Value> {
         }
     }
     let mut list = vec![main];
-    let sub = |name: &str, verbs: Value| {
-        json!({"name": format!("{}/{name}", resource.plural), "singularName": "", "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs})
-    };
+    let sub = |name: &str, verbs: Value| json!({"name": format!("{}/{name}", resource.plural), "singularName": "", "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs});
     if resource.has_log {
         list.push(sub("log", json!(["get"])));
     }

@@ -117,16 +117,22 @@ impl Resource {
         let spec = crd.get("spec").unwrap_or(&Value::Null);
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let names = spec.get("names").unwrap_or(&Value::Null);
-        let texts = |key: &str| -> Vec<String> { names.get(key).and_then(Value::as_array).map(|l| l.iter().map(text).collect()).unwrap_or_default() };
+        let texts = |key: &str| -> Vec<String> {
+            names.get(key).and_then(Value::as_array).map(|l| l.iter().map(text).collect()).unwrap_or_default()
+        };
         let name = |key: &str| names.get(key).map(text).unwrap_or_default();
         let group = spec.get("group").map(text).unwrap_or_default();
         let versions = spec.get("versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let storage = versions.iter().find(|v| v.get("storage") == Some(&Value::Bool(true))).and_then(|v| v.get("name")).map(text).unwrap_or_default();
+        let storage = versions
+            .iter()
+            .find(|v| v.get("storage") == Some(&Value::Bool(true)))
+            .and_then(|v| v.get("name"))
+            .map(text)
+            .unwrap_or_default();
         let mut resources = Vec::new();
         for (index, version) in versions.iter().enumerate() {
             let schema = version.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null);
-            let structural =
-                Structural::from_json(schema).map_err(|e| (format!("spec.versions[{index}].schema.openAPIV3Schema"), e))?;
+            let structural = Structural::from_json(schema).map_err(|e| (format!("spec.versions[{index}].schema.openAPIV3Schema"), e))?;
             if version.get("served") != Some(&Value::Bool(true)) {
                 continue;
             }
@@ -201,10 +207,9 @@ impl Registry {
             None => builtin::all().iter().map(|b| Arc::new(Resource::from_builtin(b))).collect(),
         };
         let mut defined: Vec<Arc<Defined>> = crds.iter().filter_map(|crd| define(crd, before)).collect();
-        defined.sort_by(|a, b| group_and_plural(a).cmp(&group_and_plural(b)));
+        defined.sort_by_key(|d| group_and_plural(d));
         resources.extend(defined.iter().flat_map(|d| d.resources.iter().cloned()));
-        let by_path =
-            resources.iter().map(|r| ((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::clone(r))).collect();
+        let by_path = resources.iter().map(|r| ((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::clone(r))).collect();
         Self { resources, by_path, defined, documents: OnceLock::new(), discovery: OnceLock::new() }
     }
 

@@ -11,7 +11,8 @@ pub(crate) struct ApiError {
     pub(crate) code: u16,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
-    pub(crate) details: Option<Value>,
+    /// Boxed: an error shall be small where there is none.
+    pub(crate) details: Option<Box<Value>>,
     pub(crate) retry_after: Option<u32>,
 }
 
@@ -28,13 +29,13 @@ impl ApiError {
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let message = message.into();
         let mut error = Self::new(500, "InternalError", format!("Internal error occurred: {message}"));
-        error.details = Some(json!({"causes": [{"message": message}]}));
+        error.details = Some(Box::new(json!({"causes": [{"message": message}]})));
         error
     }
 
     pub(crate) fn method_not_allowed() -> Self {
         let mut error = Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
-        error.details = Some(json!({}));
+        error.details = Some(Box::new(json!({})));
         error
     }
 
@@ -73,17 +74,14 @@ impl ApiError {
 
     /// 422 with one cause per field error; `kind` is the Kind, as everywhere but in "must be specified for an update".
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
-        let texts: Vec<String> = errors
-            .iter()
-            .map(|e| if e.field.is_empty() { e.message.clone() } else { format!("{}: {}", e.field, e.message) })
-            .collect();
+        let texts: Vec<String> =
+            errors.iter().map(|e| if e.field.is_empty() { e.message.clone() } else { format!("{}: {}", e.field, e.message) }).collect();
         let list = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
         let mut error = Self::about(422, "Invalid", group, kind, name, format!("{} \"{name}\" is invalid: {list}", dotted(kind, group)));
-        let causes: Vec<Value> =
-            errors.iter().map(|e| json!({"reason": e.reason, "message": e.message, "field": e.field})).collect();
+        let causes: Vec<Value> = errors.iter().map(|e| json!({"reason": e.reason, "message": e.message, "field": e.field})).collect();
         error.set_causes(causes);
         error
     }
@@ -99,7 +97,7 @@ impl ApiError {
     }
 
     fn set_causes(&mut self, causes: Vec<Value>) {
-        let details = self.details.get_or_insert_with(|| json!({}));
+        let details = self.details.get_or_insert_with(|| Box::new(json!({})));
         if let Some(details) = details.as_object_mut() {
             details.insert("causes".to_owned(), Value::Array(causes));
         }
@@ -112,7 +110,7 @@ impl ApiError {
                 details.insert(key.to_owned(), Value::from(value));
             }
         }
-        Self { code, reason, message, details: Some(Value::Object(details)), retry_after: None }
+        Self { code, reason, message, details: Some(Box::new(Value::Object(details))), retry_after: None }
     }
 
     /// The `Status` object.
@@ -123,7 +121,7 @@ impl ApiError {
                 map.insert("reason".to_owned(), Value::from(self.reason));
             }
             if let Some(details) = &self.details {
-                map.insert("details".to_owned(), details.clone());
+                map.insert("details".to_owned(), Value::clone(details));
             }
             map.insert("code".to_owned(), Value::from(self.code));
         }

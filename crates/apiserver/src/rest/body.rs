@@ -41,7 +41,12 @@ pub(crate) fn decode(request: &Request) -> Result<Decoded, ApiError> {
 
 /// Decodes an object of this resource's kind and checks that it says so.
 pub(crate) fn decode_kind(request: &Request, resource: &Resource) -> Result<Decoded, ApiError> {
-    let mut decoded = decode(request)?;
+    let mut decoded = decode(request).map_err(|mut error| {
+        if error.code == 400 {
+            error.message = format!("the object provided is unrecognized (must be of type {}): {}", resource.kind, error.message);
+        }
+        error
+    })?;
     check_kind(&mut decoded.object, resource, &request.body)?;
     Ok(decoded)
 }

@@ -22,7 +22,13 @@ const GENERATED: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// A generated name's base is cut so that the whole fits into a DNS label.
 const GENERATED_BASE: usize = 58;
 
-pub(super) async fn post(api: &Api, request: &Request, target: &Target, resource: &Resource, accept: Accept) -> Result<Reply, ApiError> {
+pub(super) async fn post(
+    api: &Api,
+    request: &Request,
+    target: &Target,
+    resource: &Arc<Resource>,
+    accept: Accept,
+) -> Result<Reply, ApiError> {
     let options = WriteOptions::from_query(&request.query, "CreateOptions")?;
     let mut decoded = body::decode_kind(request, resource)?;
     let warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
@@ -31,7 +37,7 @@ pub(super) async fn post(api: &Api, request: &Request, target: &Target, resource
     if resource.group == "events.k8s.io" {
         object = events::to_core(&object);
     }
-    let stored = create(api, resource, object, options.dry_run).await?;
+    let stored = create(api, &api.keeper(resource), object, options.dry_run).await?;
     Ok(present::one(api, resource, accept, &request.query, 201, &stored.value)?.warnings(&warnings))
 }
 

@@ -65,8 +65,7 @@ impl DeleteOptions {
                 return Err(ApiError::invalid_options("DeleteOptions", "propagationPolicy", "FieldValueNotSupported", message));
             }
         };
-        let in_body: Vec<&str> =
-            given.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let in_body: Vec<&str> = given.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let dry_run: Vec<&str> = if in_body.is_empty() { request.query.all("dryRun").collect() } else { in_body };
         let grace = given.get("gracePeriodSeconds").and_then(Value::as_i64);
         Ok(Self {
@@ -136,7 +135,9 @@ fn check_preconditions(resource: &Resource, old: &Stored, options: &DeleteOption
     let found = old.version.to_string();
     if let Some(version) = options.version.as_deref().filter(|version| *version != found) {
         let hint = "The object might have been modified";
-        return refuse(format!("the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({found}). {hint}"));
+        return refuse(format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({found}). {hint}"
+        ));
     }
     Ok(())
 }

@@ -39,9 +39,8 @@ fn options(query: &Query, pod: &Value) -> Result<LogRequest, ApiError> {
     let mut errors = Vec::new();
     let mut number = |key: &str, least: i64, rule: &str| -> Result<Option<i64>, ApiError> {
         let Some(text) = query.get(key) else { return Ok(None) };
-        let number: i64 = text
-            .parse()
-            .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")))?;
+        let number: i64 =
+            text.parse().map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")))?;
         if number < least {
             errors.push(invalid(key, "FieldValueInvalid", format!("Invalid value: {number}: must be {rule}")));
         }

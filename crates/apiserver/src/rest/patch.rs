@@ -1,5 +1,7 @@
 //! PATCH: JSON merge patch, strategic merge patch, JSON patch.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -7,9 +9,9 @@ use super::accept::Accept;
 use super::admit::FieldsRefused;
 use super::body::{Decoded, plain_reason};
 use super::options::WriteOptions;
+use super::present::{one, present as shown};
 use super::route::Request;
 use super::update::{Part, change, check_place};
-use super::present::{one, present as shown};
 use super::{Target, admit};
 use crate::api::Api;
 use crate::events;
@@ -89,7 +91,7 @@ impl Patch {
 
 fn unprocessable() -> ApiError {
     let mut error = ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request");
-    error.details = Some(serde_json::json!({}));
+    error.details = Some(Box::new(serde_json::json!({})));
     error
 }
 
@@ -128,7 +130,7 @@ pub(super) async fn patch(
     api: &Api,
     request: &Request,
     target: &Target,
-    resource: &Resource,
+    resource: &Arc<Resource>,
     part: Part,
     accept: Accept,
 ) -> Result<Reply, ApiError> {
@@ -149,6 +151,6 @@ pub(super) async fn patch(
         check_place(&decoded.object, target)?;
         Ok(if resource.group == "events.k8s.io" { events::to_core(&decoded.object) } else { decoded.object })
     };
-    let stored = change(api, resource, part, &key, options.dry_run, make).await?;
+    let stored = change(api, &api.keeper(resource), part, &key, options.dry_run, make).await?;
     Ok(one(api, resource, accept, &request.query, 200, &stored.value)?.warnings(&warnings.into_inner()))
 }

@@ -82,3 +82,18 @@ fn deprecation(resource: &Resource, reply: Reply) -> Reply {
     }
     reply
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_from_the_future_is_to_be_asked_for_again() {
+        let error = wanted_version(&Query::parse("resourceVersion=9"), 5).unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), (504, "Timeout: Too large resource version: 9, current: 5"));
+        assert_eq!(error.retry_after, Some(1));
+        assert_eq!(wanted_version(&Query::parse("resourceVersion=5"), 5).unwrap(), 5);
+        assert_eq!(wanted_version(&Query::parse("watch=1"), 5).unwrap(), 0);
+        assert!(wanted_version(&Query::parse("resourceVersion=x"), 5).is_err());
+    }
+}

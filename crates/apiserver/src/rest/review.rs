@@ -13,7 +13,9 @@ pub(crate) const USER: &str = "weir-admin";
 /// Answers a SelfSubjectAccessReview or SelfSubjectReview; `None` when the path is neither.
 pub(super) fn review(group: &str, plural: &str, request: &Request) -> Option<Result<Reply, ApiError>> {
     let status = match (group, plural) {
-        ("authorization.k8s.io", "selfsubjectaccessreviews") => json!({"allowed": true, "reason": "the bearer of the token may do everything"}),
+        ("authorization.k8s.io", "selfsubjectaccessreviews") => {
+            json!({"allowed": true, "reason": "the bearer of the token may do everything"})
+        }
         ("authentication.k8s.io", "selfsubjectreviews") => {
             json!({"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}})
         }

@@ -8,9 +8,7 @@ use http::{HeaderMap, Method, Response};
 use super::accept::Accept;
 use super::query::Query;
 use super::update::Part;
-use super::{
-    Body, Reply, Target, collection, create, deletion, logs, patch, read, review, scale, static_paths, update,
-};
+use super::{Body, Reply, Target, collection, create, deletion, logs, patch, read, review, scale, static_paths, update};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::status::ApiError;

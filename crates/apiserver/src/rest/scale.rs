@@ -22,29 +22,15 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     let stored = api.store.get(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
     // A resource without the subresource answers as if the object were not there.
     let paths = resource.scale.as_ref().ok_or_else(|| ApiError::not_found(resource, name))?;
-    let wanted: Box<dyn Fn(&Value) -> Result<Value, ApiError> + Send + Sync> = match request.method.as_str() {
+    let wanted = match request.method.as_str() {
         "GET" => return Ok(Reply::json(200, &to_scale(paths, &stored.value))),
-        "PUT" => {
-            let given = body::decode(request)?.object;
-            Box::new(move |_| Ok(given.clone()))
-        }
-        "PATCH" => {
-            let patch = Patch::parse(request, resource)?;
-            Box::new(move |scale| match &patch {
-                // A Scale has no lists: merging is all that a strategic patch can mean.
-                Patch::Merge(changes) | Patch::Strategic(changes) => {
-                    let mut scale = scale.clone();
-                    crate::patch::json_merge(&mut scale, changes);
-                    Ok(scale)
-                }
-                json => json.apply(resource, scale),
-            })
-        }
+        "PUT" => Wanted::Whole(body::decode(request)?.object),
+        "PATCH" => Wanted::Changed(Patch::parse(request, resource)?),
         _ => return Err(ApiError::method_not_allowed()),
     };
     let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
     let make = |old: &Value| {
-        let scale = wanted(&to_scale(paths, old))?;
+        let scale = wanted.apply(resource, to_scale(paths, old))?;
         let replicas = replicas(&scale, name)?;
         let mut object = old.clone();
         object.set_meta("resourceVersion", scale.resource_version());
@@ -56,6 +42,26 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     };
     let stored = change(api, resource, Part::Main, &key, options.dry_run, make).await?;
     Ok(Reply::json(200, &to_scale(paths, &stored.value)))
+}
+
+/// What a client wants a Scale to be.
+enum Wanted {
+    Whole(Value),
+    Changed(Patch),
+}
+
+impl Wanted {
+    fn apply(&self, resource: &Resource, mut scale: Value) -> Result<Value, ApiError> {
+        match self {
+            Self::Whole(given) => Ok(given.clone()),
+            // A Scale has no lists: merging is all that a strategic patch can mean.
+            Self::Changed(Patch::Merge(changes) | Patch::Strategic(changes)) => {
+                crate::patch::json_merge(&mut scale, changes);
+                Ok(scale)
+            }
+            Self::Changed(json) => json.apply(resource, &scale),
+        }
+    }
 }
 
 fn replicas(scale: &Value, name: &str) -> Result<i64, ApiError> {
@@ -100,7 +106,8 @@ fn selector_text(selector: &Value) -> String {
         .unwrap_or_default();
     for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
         let text = |key: &str| expression.get(key).and_then(Value::as_str).unwrap_or_default();
-        let values: Vec<&str> = expression.get("values").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let values: Vec<&str> =
+            expression.get("values").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let (key, values) = (text("key"), values.join(","));
         terms.push(match text("operator") {
             "In" => format!("{key} in ({values})"),

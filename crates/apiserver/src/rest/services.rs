@@ -41,7 +41,9 @@ pub(super) fn keep_allotted(object: &mut Value, old: Option<&Value>) {
     }
     let old_ports = old_spec.get("ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        let same = old_ports.iter().find(|p| p.get("port") == port.get("port") && p.get("protocol").unwrap_or(&json!("TCP")) == port.get("protocol").unwrap_or(&json!("TCP")));
+        let same = old_ports.iter().find(|p| {
+            p.get("port") == port.get("port") && p.get("protocol").unwrap_or(&json!("TCP")) == port.get("protocol").unwrap_or(&json!("TCP"))
+        });
         if let (None, Some(node_port)) = (port.get("nodePort"), same.and_then(|p| p.get("nodePort"))) {
             crate::object::set_or_remove(port, "nodePort", Some(&node_port.clone()));
         }
@@ -50,14 +52,15 @@ pub(super) fn keep_allotted(object: &mut Value, old: Option<&Value>) {
 
 /// Gives a Service the addresses and ports that its type asks for, unless somebody else does.
 pub(super) fn allot(api: &Api, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
+    if api.hooks.addresses_elsewhere {
+        return Ok(());
+    }
     let own = (object.namespace().to_owned(), object.name().to_owned());
     let (services, _) = api.store.list(&resource.shelf, None);
     let others: Vec<&Value> =
         services.iter().map(|s| &s.value).filter(|s| (s.namespace(), s.name()) != (own.0.as_str(), own.1.as_str())).collect();
-    if !api.hooks.addresses_elsewhere {
-        allot_address(object, &others, resource)?;
-        allot_ports(object, &others);
-    }
+    allot_address(object, &others, resource)?;
+    allot_ports(object, &others);
     Ok(())
 }
 

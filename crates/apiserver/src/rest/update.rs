@@ -28,7 +28,7 @@ pub(super) async fn put(
     api: &Api,
     request: &Request,
     target: &Target,
-    resource: &Resource,
+    resource: &Arc<Resource>,
     part: Part,
     accept: Accept,
 ) -> Result<Reply, ApiError> {
@@ -42,7 +42,7 @@ pub(super) async fn put(
     let name = target.name.as_deref().unwrap_or_default();
     check_place(&object, target)?;
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
-    let stored = change(api, resource, part, &key, options.dry_run, |_| Ok(object.clone())).await?;
+    let stored = change(api, &api.keeper(resource), part, &key, options.dry_run, |_| Ok(object.clone())).await?;
     Ok(present::one(api, resource, accept, &request.query, 200, &stored.value)?.warnings(&warnings))
 }
 
@@ -210,5 +210,7 @@ fn raises_generation(resource: &Resource, old: &Value, new: &Value) -> bool {
 pub(crate) fn released(object: &Value) -> bool {
     let grace = object.meta("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
     let spec = object.pointer("/spec/finalizers").and_then(Value::as_array);
-    object.finalizers().is_empty() && grace == 0 && (object.get("kind") != Some(&Value::from("Namespace")) || spec.is_none_or(Vec::is_empty))
+    object.finalizers().is_empty()
+        && grace == 0
+        && (object.get("kind") != Some(&Value::from("Namespace")) || spec.is_none_or(Vec::is_empty))
 }

@@ -9,7 +9,15 @@ const SELECTABLE: &[(&str, &str, &[&str])] = &[
     (
         "",
         "pods",
-        &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP"],
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+        ],
     ),
     (
         "",
@@ -31,7 +39,16 @@ const SELECTABLE: &[(&str, &str, &[&str])] = &[
     (
         "events.k8s.io",
         "events",
-        &["regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion", "reason", "reportingController", "type"],
+        &[
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "reason",
+            "reportingController",
+            "type",
+        ],
     ),
     ("", "namespaces", &["status.phase"]),
     ("", "secrets", &["type"]),

@@ -67,7 +67,8 @@ fn test(words: &mut Words<'_>) -> Result<Test, String> {
         None | Some(",") => return Ok(Test::Exists),
         _ => {}
     }
-    let number = |word: &str| word.parse::<i64>().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer, found '{word}'"));
+    let number =
+        |word: &str| word.parse::<i64>().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer, found '{word}'"));
     match words.next().unwrap_or_default() {
         "=" | "==" => Ok(Test::In(vec![value(words)])),
         "!=" => Ok(Test::NotIn(vec![value(words)])),

@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Response;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +28,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(120);
 /// For a request's body.
 const BODY: Duration = Duration::from_secs(30);
+/// Bytes of a body that is too large are thrown away up to here; then the connection closes.
+const MAX_DISCARDED: usize = 32 << 20;
 /// HTTP/2: requests at once on a connection, as kube-apiserver allows.
 const STREAMS: u32 = 250;
 const PING: Duration = Duration::from_secs(30);
@@ -139,15 +141,30 @@ async fn serve(front: Front, request: http::Request<Incoming>) -> Result<Respons
     Ok(handle(front.api, request).await)
 }
 
+/// Reads a whole body. One that is too large is read on for a while without being kept: a client that is still sending when the
+/// connection closes does not see the answer.
 async fn read(body: Incoming) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}"));
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+    match tokio::time::timeout(BODY, collect(body)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}"))),
         Ok(Err(error)) => Err(ApiError::bad_request(format!("the request body could not be read: {error}"))),
         Err(_) => Err(ApiError::new(408, "Timeout", "the request body did not arrive in time")),
     }
+}
+
+async fn collect(mut body: Incoming) -> hyper::Result<Option<Bytes>> {
+    let mut kept = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length += data.len();
+        if length <= MAX_BODY {
+            kept.extend_from_slice(&data);
+        } else if length <= MAX_DISCARDED {
+            kept.clear();
+        } else {
+            break;
+        }
+    }
+    Ok((length <= MAX_BODY).then(|| kept.freeze()))
 }

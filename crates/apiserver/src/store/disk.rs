@@ -1,6 +1,8 @@
 //! The database file: one table of objects as JSON, one of numbers.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
@@ -101,12 +103,19 @@ fn builder() -> redb::Builder {
 }
 
 fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
+    own(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
     let database = builder().create(path).map_err(|e| open_error(path, e))?;
     let loaded = prepare(&database).and_then(|()| load(&database, path));
     match loaded {
         Ok(loaded) => Ok((database, loaded?)),
         Err(error) => Err(storage_error(path, error)),
     }
+}
+
+/// Makes sure that only its owner may read the file: it holds Secrets.
+fn own(path: &Path) -> io::Result<()> {
+    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))
 }
 
 /// Creates the tables and counts the start.
@@ -164,4 +173,3 @@ fn storage_error(path: &Path, error: redb::Error) -> OpenError {
         other => OpenError::Damaged(path.to_owned(), other.to_string()),
     }
 }
-

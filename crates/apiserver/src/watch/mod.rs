@@ -141,6 +141,9 @@ impl Watch {
     /// The next line, or none when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if self.api.stop.is_cancelled() || Instant::now() >= self.deadline {
+                return None;
+            }
             if let Some(line) = self.lines.pop_front() {
                 return Some(self.render(&line));
             }
@@ -171,9 +174,10 @@ impl Watch {
 
     /// Takes the next events from the window; says whether there may be more.
     fn read(&mut self) -> Result<bool, ApiError> {
-        let (events, position) = self.api.store.events_after(&self.resource.shelf, self.position, CHUNK).map_err(|expired| {
-            ApiError::new(410, "Expired", format!("too old resource version: {} ({})", self.position, expired.floor))
-        })?;
+        let (events, position) =
+            self.api.store.events_after(&self.resource.shelf, self.position, CHUNK).map_err(|expired| {
+                ApiError::new(410, "Expired", format!("too old resource version: {} ({})", self.position, expired.floor))
+            })?;
         self.position = position;
         let more = events.len() == CHUNK;
         for happened in events {

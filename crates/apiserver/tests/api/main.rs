@@ -1,0 +1,11 @@
+//! The server as its clients see it: HTTPS on a loopback port, a data directory of its own per test.
+
+mod client;
+mod crud;
+mod custom;
+mod deletion;
+mod discovery;
+mod lifecycle;
+mod logs;
+mod patches;
+mod watches;

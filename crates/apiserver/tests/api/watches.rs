@@ -1,0 +1,111 @@
+//! Watches.
+
+use serde_json::json;
+
+use crate::client::{MAPS, World, map};
+
+#[tokio::test]
+async fn a_watch_begins_with_what_there_is() {
+    let world = World::new().await;
+    world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    let mut unset = world.watch(MAPS).await;
+    let mut zero = world.watch(&format!("{MAPS}?resourceVersion=0")).await;
+    let version = world.get(MAPS).await.at("/metadata/resourceVersion").as_str().unwrap().to_owned();
+    let mut later = world.watch(&format!("{MAPS}?resourceVersion={version}")).await;
+    world.post(MAPS, &map("b", json!({}))).await.expect(201);
+    world.merge(&format!("{MAPS}/b"), &json!({"data": {"k": "1"}})).await.expect(200);
+    world.delete(&format!("{MAPS}/b"), json!({})).await.expect(200);
+    let changes = [("ADDED", "b"), ("MODIFIED", "b"), ("DELETED", "b")].map(|(t, n)| (t.to_owned(), n.to_owned()));
+    for watch in [&mut unset, &mut zero] {
+        assert_eq!(watch.step().await, ("ADDED".to_owned(), "a".to_owned()));
+    }
+    for watch in [&mut unset, &mut zero, &mut later] {
+        for change in &changes {
+            assert_eq!(&watch.step().await, change);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_has_a_version_of_its_own() {
+    let world = World::new().await;
+    let made = world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    let version = made.at("/metadata/resourceVersion").as_str().unwrap();
+    let mut watch = world.watch(&format!("{MAPS}?resourceVersion={version}")).await;
+    world.delete(&format!("{MAPS}/a"), json!({})).await.expect(200);
+    let event = watch.next().await;
+    assert_eq!(event["type"], "DELETED");
+    assert_eq!((&event["object"]["kind"], &event["object"]["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+    let last: u64 = event["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+    assert!(last > version.parse().unwrap());
+}
+
+#[tokio::test]
+async fn selectors_turn_changes_into_comings_and_goings() {
+    let world = World::new().await;
+    let mut watch = world.watch(&format!("{MAPS}?labelSelector=app%3Dx")).await;
+    world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    let path = format!("{MAPS}/a");
+    world.merge(&path, &json!({"metadata": {"labels": {"app": "x"}}})).await.expect(200);
+    world.merge(&path, &json!({"data": {"k": "1"}})).await.expect(200);
+    world.merge(&path, &json!({"metadata": {"labels": {"app": "y"}}})).await.expect(200);
+    for kind in ["ADDED", "MODIFIED"] {
+        assert_eq!(watch.step().await.0, kind);
+    }
+    let left = watch.next().await;
+    assert_eq!(left["type"], "DELETED");
+    assert_eq!(left["object"]["metadata"]["labels"]["app"], "x", "as it was when it was still selected");
+}
+
+#[tokio::test]
+async fn no_op_writes_are_silent() {
+    let world = World::new().await;
+    world.post(MAPS, &map("a", json!({"k": "1"}))).await.expect(201);
+    let version = world.get(MAPS).await.at("/metadata/resourceVersion").as_str().unwrap().to_owned();
+    let mut watch = world.watch(&format!("{MAPS}?resourceVersion={version}")).await;
+    world.merge(&format!("{MAPS}/a"), &json!({"data": {"k": "1"}})).await.expect(200);
+    world.post(MAPS, &map("b", json!({}))).await.expect(201);
+    assert_eq!(watch.step().await, ("ADDED".to_owned(), "b".to_owned()));
+}
+
+#[tokio::test]
+async fn the_past_is_gone_after_a_restart() {
+    let world = World::new().await;
+    world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    let world = world.restart().await;
+    let mut watch = world.watch(&format!("{MAPS}?resourceVersion=1")).await;
+    let event = watch.next().await;
+    assert_eq!(event["type"], "ERROR");
+    assert_eq!((&event["object"]["code"], &event["object"]["reason"]), (&json!(410), &json!("Expired")));
+    assert!(event["object"]["message"].as_str().unwrap().starts_with("too old resource version: 1 ("));
+    assert!(watch.next().await.is_null(), "the watch ends");
+}
+
+#[tokio::test]
+async fn watch_lists_are_refused_so_that_clients_fall_back() {
+    let world = World::new().await;
+    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let refused = world.get(&format!("{MAPS}?{query}")).await.expect(422);
+    assert_eq!((refused.at("/reason"), refused.at("/details/causes/0/field")), (&json!("Invalid"), &json!("sendInitialEvents")));
+}
+
+#[tokio::test]
+async fn tables_are_watched_with_one_heading() {
+    let world = World::new().await;
+    world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    world.post(MAPS, &map("b", json!({}))).await.expect(201);
+    let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let answer = world.send("GET", &format!("{MAPS}?watch=true&timeoutSeconds=1"), &accept, "").await.expect(200);
+    let events: Vec<serde_json::Value> = answer.text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(events.len(), 2);
+    assert!(events[0]["object"]["columnDefinitions"].is_array() && events[1]["object"]["columnDefinitions"].is_null());
+    assert_eq!(events[1]["object"]["rows"][0]["object"]["metadata"]["name"], "b");
+}
+
+#[tokio::test]
+async fn the_old_path_of_watches_works() {
+    let world = World::new().await;
+    world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    let answer = world.get("/api/v1/watch/namespaces/default/configmaps?timeoutSeconds=1").await.expect(200);
+    assert!(answer.text.starts_with("{\"type\":\"ADDED\""));
+}
