@@ -17,6 +17,9 @@ pub const CONFIG_MAP: &str = "envoy-gateway-config";
 /// The key that the file is under.
 pub const CONFIG_KEY: &str = "envoy-gateway.yaml";
 
+/// How long one attempt at reading it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What whoever starts the controller decides.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -77,15 +80,15 @@ pub(crate) async fn read(client: &kube::Client, namespace: &str) -> Option<Value
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &Kind::ConfigMap.resource());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match api.get_opt(CONFIG_MAP).await {
-            Ok(object) => return object.and_then(|it| serde_json::to_value(it).ok()),
-            Err(error) => {
-                if backoff.failures() == 0 {
-                    tracing::warn!(%error, "cannot read ConfigMap {namespace}/{CONFIG_MAP}; trying again");
-                }
-                tokio::time::sleep(backoff.next()).await;
-            }
+        let problem = match tokio::time::timeout(PATIENCE, api.get_opt(CONFIG_MAP)).await {
+            Ok(Ok(object)) => return object.and_then(|it| serde_json::to_value(it).ok()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the API server did not answer in time".to_owned(),
+        };
+        if backoff.failures() == 0 {
+            tracing::warn!(error = problem, "cannot read ConfigMap {namespace}/{CONFIG_MAP}; trying again");
         }
+        tokio::time::sleep(backoff.next()).await;
     }
 }
 

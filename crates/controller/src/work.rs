@@ -1,10 +1,12 @@
 //! Requests to the API server under way: statuses, objects, Events. At most one for each object, and a bounded number in all.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::events::{self, Recorder, seconds};
 use crate::provision::{self, Item, Op};
@@ -13,6 +15,9 @@ use crate::world::World;
 
 /// Requests of one sort at once: enough to be quick, too few to crowd out an API server.
 const SLOTS: usize = 16;
+/// A request that takes longer has gone astray (a half-open TCP connection says nothing) and is made again.
+const PATIENCE: Duration = Duration::from_secs(30);
+const NO_ANSWER: &str = "the API server did not answer in time";
 
 /// A request that has ended.
 pub(crate) enum Done {
@@ -51,9 +56,10 @@ impl Work {
     /// When something may be due that no event announces. Statuses are not written before `hold`.
     pub(crate) fn wake(&self, now: Instant, hold: Option<Instant>, world: &World, events: &Recorder) -> Option<Instant> {
         // Where all slots are taken, the end of a request is what to wait for.
-        let statuses = world.board.wake(now).filter(|_| self.statuses < SLOTS).map(|at| hold.map_or(at, |hold| at.max(hold)));
-        let objects = world.fleet.wake(now).filter(|_| self.objects < SLOTS);
-        let events = events.wake(now).filter(|_| self.events < SLOTS);
+        let free = |taken: usize| (taken < SLOTS).then_some(());
+        let statuses = free(self.statuses).and_then(|()| world.board.wake(now)).map(|at| hold.map_or(at, |hold| at.max(hold)));
+        let objects = free(self.objects).and_then(|()| world.fleet.wake(now));
+        let events = free(self.events).and_then(|()| events.wake(now));
         [statuses, objects, events].into_iter().flatten().min()
     }
 
@@ -65,7 +71,8 @@ impl Work {
                 self.statuses += 1;
                 let client = self.client.clone();
                 self.tasks.spawn(async move {
-                    let outcome = status::write(client, &job).await;
+                    let write = timeout(PATIENCE, status::write(client, &job)).await;
+                    let outcome = write.unwrap_or_else(|_| status::Outcome::Failed(NO_ANSWER.to_owned()));
                     Done::Status(job, outcome)
                 });
             }
@@ -79,7 +86,8 @@ impl Work {
                 Op::Delete(_) => "deleted",
             };
             self.tasks.spawn(async move {
-                let outcome = provision::write(client, &namespace, &item, op).await;
+                let write = timeout(PATIENCE, provision::write(client, &namespace, &item, op)).await;
+                let outcome = write.unwrap_or_else(|_| provision::Outcome::Failed(NO_ANSWER.to_owned()));
                 Done::Object(item, verb, outcome)
             });
         }
@@ -87,7 +95,8 @@ impl Work {
             self.events += 1;
             let client = self.client.clone();
             self.tasks.spawn(async move {
-                let outcome = write_event(client, &key, write).await;
+                let write = timeout(PATIENCE, write_event(client, &key, write)).await;
+                let outcome = write.unwrap_or(events::Outcome::Failed);
                 Done::Event(key, outcome)
             });
         }

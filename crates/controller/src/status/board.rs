@@ -113,25 +113,23 @@ impl Board {
     /// At most `slots` writes to make now; `time` is for conditions that change. Each must be answered with [`Self::done`].
     pub(crate) fn due(&mut self, now: Instant, time: &str, slots: usize) -> Vec<Job> {
         let mut jobs = Vec::new();
-        for key in self.dirty.iter().cloned().collect::<Vec<_>>() {
-            if jobs.len() >= slots {
-                break;
+        loop {
+            // A few at a time: after a start thousands are dirty, and this is asked after every single write.
+            let ready =
+                self.dirty.iter().filter(|key| self.objects.get(*key).is_none_or(|it| it.ready_at(now).is_some_and(|at| at <= now)));
+            let keys: Vec<_> = ready.take(slots.saturating_sub(jobs.len())).cloned().collect();
+            if keys.is_empty() {
+                return jobs;
             }
-            let Some(object) = self.objects.get(&key) else {
+            for key in keys {
                 self.dirty.remove(&key);
-                continue;
-            };
-            if object.busy || object.not_before.is_some_and(|at| at > now) {
-                continue;
+                let Some(job) = self.objects.get(&key).and_then(|object| self.job(&key, object, time)) else { continue };
+                if let Some(object) = self.objects.get_mut(&key) {
+                    object.busy = true;
+                }
+                jobs.push(job);
             }
-            self.dirty.remove(&key);
-            let Some(job) = self.job(&key, object, time) else { continue };
-            if let Some(object) = self.objects.get_mut(&key) {
-                object.busy = true;
-            }
-            jobs.push(job);
         }
-        jobs
     }
 
     /// What became of a write.
@@ -161,8 +159,14 @@ impl Board {
 
     /// When there may be something to write; none: not until something changes.
     pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
-        let ready = self.dirty.iter().filter_map(|key| self.objects.get(key)).filter(|it| !it.busy);
-        ready.map(|it| it.not_before.unwrap_or(now)).min()
+        let mut first: Option<Instant> = None;
+        for at in self.dirty.iter().filter_map(|key| self.objects.get(key)?.ready_at(now)) {
+            if at <= now {
+                return Some(at);
+            }
+            first = Some(first.map_or(at, |first| first.min(at)));
+        }
+        first
     }
 
     fn job(&self, key: &Key, object: &Object, time: &str) -> Option<Job> {
@@ -176,6 +180,13 @@ impl Board {
         let job = Job { key: key.clone(), known: object.known.clone(), desired, ownership, controller: self.controller.clone() };
         let settled = object.settled == Some((digest(&job.desired), digest(&job.known.status)));
         (!settled && job.merged(time) != job.known.status).then_some(job)
+    }
+}
+
+impl Object {
+    /// When it may be written; none while a write is under way.
+    fn ready_at(&self, now: Instant) -> Option<Instant> {
+        (!self.busy).then(|| self.not_before.unwrap_or(now))
     }
 }
 
