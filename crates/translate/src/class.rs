@@ -25,8 +25,9 @@ pub(crate) struct Class {
 /// The GatewayClasses of ours, by name.
 pub(crate) type Classes = BTreeMap<String, Class>;
 
-/// Finds our classes and writes their statuses. Gateways of a class that is broken, or whose parameters are missing, go on with the defaults: traffic
-/// that flows should not stop for it (Envoy Gateway does the same). Where parameters were to keep clients out, nothing is served.
+/// Finds our classes and writes their statuses. Gateways of a class that is broken, or whose parameters are missing, go on with the
+/// defaults: traffic that flows should not stop for it (Envoy Gateway does the same). Where parameters were to keep clients out, nothing
+/// is served.
 pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut StatusWriter<'_>) -> Classes {
     let mut classes = Classes::new();
     for (name, stored) in resources.gateway_classes.iter() {

@@ -1,5 +1,7 @@
 //! ReferenceGrants: who may refer into another namespace.
 
+use weir_api::reference_grant::{ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
+
 use crate::resources::Resources;
 
 /// Who refers.
@@ -23,9 +25,17 @@ pub(crate) struct To<'a> {
 pub(crate) fn permitted(resources: &Resources, from: &From<'_>, to: &To<'_>) -> bool {
     let grants = resources.reference_grants.iter().filter(|(name, _)| *name.namespace == *to.namespace);
     let mut specs = grants.map(|(_, grant)| &grant.object.spec);
-    specs.any(|spec| {
-        let from_fits = spec.from.iter().any(|it| it.namespace == from.namespace && it.group == from.group && it.kind == from.kind);
-        let name_fits = |name: Option<&str>| matches!(name, None | Some("")) || name == Some(to.name);
-        from_fits && spec.to.iter().any(|it| it.group == to.group && it.kind == to.kind && name_fits(it.name.as_deref()))
+    specs.any(|ReferenceGrantSpec { from: froms, to: tos }| {
+        froms.iter().any(|it| from_fits(it, from)) && tos.iter().any(|it| to_fits(it, to))
     })
+}
+
+fn from_fits(granted: &ReferenceGrantFrom, from: &From<'_>) -> bool {
+    let ReferenceGrantFrom { group, kind, namespace } = granted;
+    group == from.group && kind == from.kind && namespace == from.namespace
+}
+
+fn to_fits(granted: &ReferenceGrantTo, to: &To<'_>) -> bool {
+    let ReferenceGrantTo { group, kind, name } = granted;
+    group == to.group && kind == to.kind && name.as_deref().is_none_or(|name| name.is_empty() || name == to.name)
 }

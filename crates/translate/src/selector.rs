@@ -34,8 +34,12 @@ impl Requirement {
             ("NotIn", false) => Operator::NotIn(values.to_vec()),
             ("Exists", true) => Operator::Exists,
             ("DoesNotExist", true) => Operator::DoesNotExist,
-            ("In" | "NotIn", true) => return Err("for 'in', 'notin' operators, values set can't be empty".into()),
-            ("Exists" | "DoesNotExist", false) => return Err("values set must be empty for exists and does not exist".into()),
+            ("In" | "NotIn", true) => {
+                return Err("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty".into());
+            }
+            ("Exists" | "DoesNotExist", false) => {
+                return Err(format!("values: Invalid value: {values:?}: values set must be empty for exists and does not exist"));
+            }
             (other, _) => return Err(format!("\"{other}\" is not a valid label selector operator")),
         };
         Ok(Self { key: key.to_owned(), operator })

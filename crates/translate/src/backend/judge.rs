@@ -43,8 +43,9 @@ pub(crate) fn judge(reader: &Reader<'_>, spec: &BackendSpec) -> Result<(), Probl
     }
     let places: Vec<Place> = endpoints.iter().filter_map(|it| place(reader.settings(), it)).collect();
     let names = places.iter().filter(|it| matches!(it, Place::Name(_))).count();
-    if names > 0 && names < places.len() {
-        return problem("UnsupportedValue", "host names outside the cluster cannot be mixed with Services and addresses yet");
+    let services = places.iter().filter(|it| matches!(it, Place::Service(..))).count();
+    if names > 0 && services > 0 {
+        return problem("UnsupportedValue", "host names of Services cannot be mixed with other host names yet");
     }
     Ok(())
 }
@@ -53,6 +54,11 @@ pub(crate) fn judge(reader: &Reader<'_>, spec: &BackendSpec) -> Result<(), Probl
 pub(crate) fn reachable(spec: &BackendSpec) -> Result<(), Problem> {
     if spec.endpoints.iter().any(|it| it.unix.is_some()) {
         return problem("UnsupportedAddressType", "unix domain sockets are not supported in backend references");
+    }
+    let names = spec.endpoints.iter().filter(|it| it.fqdn.is_some()).count();
+    if names > 0 && names < spec.endpoints.len() {
+        let message = "mixed FQDN and IP or Unix address type for the same backendRef is not supported";
+        return problem("UnsupportedAddressType", message);
     }
     Ok(())
 }

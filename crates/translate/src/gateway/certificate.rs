@@ -20,7 +20,7 @@ pub(super) fn judge(reader: &Reader<'_>, gateway: &GatewayName, tls: &ListenerTl
         return;
     }
     if certificate_refs.is_empty() {
-        state.not_resolved.get_or_insert(("InvalidCertificateRef", "Listener must have at least 1 TLS certificate ref".into()));
+        state.wrong("Listener must have at least 1 TLS certificate ref".into());
         return;
     }
     let texts: Vec<String> = faults.iter().map(|(at, (_, message))| format!("certificate refs {at}: {message}")).collect();
@@ -31,6 +31,8 @@ pub(super) fn judge(reader: &Reader<'_>, gateway: &GatewayName, tls: &ListenerTl
     } else {
         ("InvalidCertificateRef", "No valid secrets exist")
     };
+    // One that is usable is enough to tell listeners apart by.
+    state.sound &= faults.len() < certificate_refs.len();
     state.not_resolved.get_or_insert((reason, format!("{summary}: {}", texts.join("\n"))));
 }
 

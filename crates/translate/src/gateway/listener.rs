@@ -64,7 +64,8 @@ impl ListenerState<'_> {
         self.supported_kinds.iter().any(is_http_route)
     }
 
-    fn wrong(&mut self, message: String) {
+    /// Something about it is wrong in itself.
+    pub(super) fn wrong(&mut self, message: String) {
         self.sound = false;
         self.not_accepted.get_or_insert(("UnsupportedValue", message.clone()));
         self.not_programmed.get_or_insert(("Invalid", message));
@@ -118,7 +119,11 @@ pub(super) fn judge<'a>(reader: &Reader<'_>, gateway: &GatewayName, spec: &'a Li
         match (&tls.mode, protocol) {
             (TlsMode::Terminate, _) => certificate::judge(reader, gateway, tls, &mut state),
             (TlsMode::Passthrough, Protocol::Tls) => {}
-            (mode, _) => state.wrong(format!("TLS {mode} mode is not supported, TLS mode must be Terminate.")),
+            (mode, _) => {
+                state.not_programmed =
+                    Some(("UnsupportedTLSMode", format!("TLS {mode} mode is not supported, TLS mode must be Terminate.")));
+                state.sound = false;
+            }
         }
     }
     judge_protocol(&mut state, protocol);
@@ -165,7 +170,13 @@ fn judge_kinds(state: &mut ListenerState<'_>, protocol: &Protocol, kinds: &[Rout
         } else if possible.contains(&kind.kind.as_str()) {
             state.supported_kinds.push(kind.clone());
         } else {
-            let message = format!("{} is not supported, kind must be one of [{}]", kind.kind, possible.join(" "));
+            let fitting = match protocol {
+                Protocol::Tls => "TLSRoute",
+                Protocol::Tcp => "TCPRoute",
+                Protocol::Udp => "UDPRoute",
+                _ => "HTTPRoute",
+            };
+            let message = format!("{} is not supported, kind must be one of [{fitting}]", kind.kind);
             state.not_resolved = Some(("InvalidRouteKinds", message));
         }
     }

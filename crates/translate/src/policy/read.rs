@@ -1,16 +1,20 @@
 //! What a ClientTrafficPolicy says, field by field.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use weir_api::client_traffic_policy::connection::{ClientTimeout, HttpClientTimeout, TcpClientTimeout, TcpKeepalive};
 use weir_api::client_traffic_policy::headers::HeaderSettings;
-use weir_api::client_traffic_policy::http::{Http1Settings, Http2Settings};
+use weir_api::client_traffic_policy::http::Http2Settings;
 use weir_api::client_traffic_policy::tls::ClientTls;
 use weir_api::client_traffic_policy::{ClientConnection, ClientTrafficPolicySpec, ConnectionLimit, SchemeTransform};
 use weir_api::duration;
 use weir_api::quantity::{Quantity, QuantityError};
 
 use crate::fields::Fields;
+
+/// The sizes that an HTTP/2 window may have (RFC 9113, section 6.9).
+const HTTP2_WINDOW: RangeInclusive<u64> = 65_535..=2_147_483_647;
 
 /// What a policy says.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -75,7 +79,7 @@ pub(super) fn read(spec: &ClientTrafficPolicySpec) -> Read {
     }
     check_timeout(timeout.as_ref(), &mut out);
     read_headers(headers.as_ref(), &mut out, &mut fields);
-    check_http(http1.as_ref(), http2.as_ref(), &mut out);
+    check_http2(http2.as_ref(), &mut out);
     if let Some(tls) = tls {
         read_tls(tls, &mut out, &mut fields);
     }
@@ -86,7 +90,12 @@ pub(super) fn read(spec: &ClientTrafficPolicySpec) -> Read {
 
 impl Read {
     fn wrong(&mut self, part: &str, message: impl std::fmt::Display) {
-        self.invalid.push(format!("{part}: {message}"));
+        let prefix = format!("{part}: ");
+        match self.invalid.last_mut() {
+            // Each part is named once.
+            Some(last) if last.starts_with(&prefix) => last.push_str(&format!("\n{message}")),
+            _ => self.invalid.push(format!("{prefix}{message}")),
+        }
     }
 
     fn check_duration(&mut self, part: &str, name: &str, text: Option<&String>) {
@@ -128,20 +137,20 @@ fn read_connection(connection: &ClientConnection, out: &mut Read, fields: &mut F
         fields.note("spec.connection.connectionLimit.maxRequestsPerConnection", max_requests_per_connection);
         fields.note("spec.connection.connectionLimit.maxStreamDuration", max_stream_duration);
     }
-    check_quantity(PART, "BufferLimit", buffer_limit.as_ref(), out);
+    check_quantity(PART, "BufferLimit", buffer_limit.as_ref(), 0..=u64::from(u32::MAX), out);
     fields.note("spec.connection.bufferLimit", buffer_limit);
     fields.note("spec.connection.socketBufferLimit", socket_buffer_limit);
     // 1 is the schema's default, so it cannot be told whether the user wrote it.
     fields.note("spec.connection.maxAcceptPerSocketEvent", *max_accept_per_socket_event != 1);
 }
 
-fn check_quantity(part: &str, name: &str, quantity: Option<&Quantity>, out: &mut Read) {
+fn check_quantity(part: &str, name: &str, quantity: Option<&Quantity>, bounds: RangeInclusive<u64>, out: &mut Read) {
     let Some(quantity) = quantity else { return };
     let text = quantity.as_str();
     match quantity.bytes() {
-        Ok(bytes) if u32::try_from(bytes).is_ok() => {}
+        Ok(bytes) if bounds.contains(&bytes) => {}
         Ok(_) | Err(QuantityError::Negative(_) | QuantityError::TooLarge(_)) => {
-            out.wrong(part, format!("{name} value {text} is out of range, must be between 0 and {}", u32::MAX));
+            out.wrong(part, format!("{name} value {text} is out of range, must be between {} and {}", bounds.start(), bounds.end()));
         }
         Err(QuantityError::Malformed(_) | QuantityError::Fractional(_)) => out.wrong(part, format!("invalid {name} value {text}")),
     }
@@ -194,16 +203,7 @@ fn read_headers(headers: Option<&HeaderSettings>, out: &mut Read, fields: &mut F
     fields.note("spec.headers.host", host);
 }
 
-fn check_http(http1: Option<&Http1Settings>, http2: Option<&Http2Settings>, out: &mut Read) {
-    // Nothing in HTTP/1's settings can be wrong by itself: switches and names.
-    if let Some(Http1Settings {
-        enable_trailers: _,
-        preserve_header_case: _,
-        http10: _,
-        disable_safe_max_connection_duration: _,
-        ignored_upgrade_types: _,
-    }) = http1
-    {}
+fn check_http2(http2: Option<&Http2Settings>, out: &mut Read) {
     let Some(http2) = http2 else { return };
     let Http2Settings {
         initial_stream_window_size,
@@ -212,8 +212,8 @@ fn check_http(http1: Option<&Http1Settings>, http2: Option<&Http2Settings>, out:
         on_invalid_message: _,
         connection_keepalive: _,
     } = http2;
-    check_quantity("HTTP2", "InitialStreamWindowSize", initial_stream_window_size.as_ref(), out);
-    check_quantity("HTTP2", "InitialConnectionWindowSize", initial_connection_window_size.as_ref(), out);
+    check_quantity("HTTP2", "InitialStreamWindowSize", initial_stream_window_size.as_ref(), HTTP2_WINDOW, out);
+    check_quantity("HTTP2", "InitialConnectionWindowSize", initial_connection_window_size.as_ref(), HTTP2_WINDOW, out);
 }
 
 fn read_tls(tls: &ClientTls, out: &mut Read, fields: &mut Fields) {

@@ -1,13 +1,13 @@
 //! Filters: what is done to requests and their answers.
 
-use std::collections::BTreeSet;
+mod headers;
+
 use std::sync::Arc;
 
 use weir_api::http_route::filter::{
-    HeaderModifier, HttpHeader, HttpPathModifier, HttpPathModifierType, HttpRouteFilter, HttpRouteFilterType, RedirectScheme,
-    RequestRedirect, UrlRewrite,
+    HttpPathModifier, HttpPathModifierType, HttpRouteFilter, HttpRouteFilterType, RedirectScheme, RequestRedirect, UrlRewrite,
 };
-use weir_model::{Filter, HeaderEdit, HeaderName, HostPattern, Match, PathRewrite, Redirect, Scheme};
+use weir_model::{Filter, HostPattern, Match, PathRewrite, Redirect, Scheme};
 
 use super::error::Fault;
 use super::rules::only_prefixes;
@@ -50,11 +50,11 @@ fn translate_one(filter: &HttpRouteFilter, matches: &[Match], out: &mut Filters)
     } = filter;
     match type_ {
         HttpRouteFilterType::RequestHeaderModifier => {
-            let edit = header_edit("RequestHeaderModifier", given(type_, request_header_modifier.as_ref())?)?;
+            let edit = headers::edit("RequestHeaderModifier", given(type_, request_header_modifier.as_ref())?)?;
             out.filters.push(Filter::RequestHeaders(edit));
         }
         HttpRouteFilterType::ResponseHeaderModifier => {
-            let edit = header_edit("ResponseHeaderModifier", given(type_, response_header_modifier.as_ref())?)?;
+            let edit = headers::edit("ResponseHeaderModifier", given(type_, response_header_modifier.as_ref())?)?;
             out.filters.push(Filter::ResponseHeaders(edit));
         }
         HttpRouteFilterType::RequestRedirect => {
@@ -81,51 +81,6 @@ fn invalid(message: impl Into<String>) -> Fault {
 
 fn given<'a, T>(type_: &HttpRouteFilterType, settings: Option<&'a T>) -> Result<&'a T, Fault> {
     settings.ok_or_else(|| invalid(format!("filter {type_} has no settings")))
-}
-
-fn header_edit(filter: &str, modifier: &HeaderModifier) -> Result<HeaderEdit, Fault> {
-    let HeaderModifier { set, add, remove } = modifier;
-    let with_values = |headers: &[HttpHeader], verb: &str| -> Result<Vec<(HeaderName, Arc<str>)>, Fault> {
-        let mut seen = BTreeSet::new();
-        let mut out = Vec::new();
-        for HttpHeader { name, value } in headers {
-            let header = modifiable(filter, verb, name)?;
-            if !is_header_value(value) {
-                let message = format!("Header: {name:?}. {filter} Filter cannot {verb} a header with an invalid value");
-                return Err(invalid(message));
-            }
-            // Of several for one header the first counts (Gateway API, HTTPHeaderFilter).
-            if seen.insert(header.clone()) {
-                out.push((header, value.as_str().into()));
-            }
-        }
-        Ok(out)
-    };
-    let (set, add) = (with_values(set, "set")?, with_values(add, "add")?);
-    let remove = remove.iter().map(|name| modifiable(filter, "remove", name)).collect::<Result<_, _>>()?;
-    Ok(HeaderEdit { set, add, remove })
-}
-
-/// Headers that a filter may touch. The Host header belongs to URLRewrite.
-fn modifiable(filter: &str, verb: &str, name: &str) -> Result<HeaderName, Fault> {
-    if name.is_empty() {
-        return Err(invalid(format!("{filter} Filter cannot {verb} a header with an empty name")));
-    }
-    if name.contains(['/', ':']) || name.eq_ignore_ascii_case("host") {
-        return Err(invalid(format!(
-            "Header: {name:?}. The {filter} filter cannot {verb} the Host header or headers with a '/' or ':' character in them"
-        )));
-    }
-    HeaderName::new(name).map_err(|error| invalid(error.to_string()))
-}
-
-/// Visible ASCII, with blanks only inside (RFC 9110, section 5.5, without the obsolete bytes).
-fn is_header_value(value: &str) -> bool {
-    let visible = |byte: &u8| (b'!'..=b'~').contains(byte);
-    let bytes = value.as_bytes();
-    bytes.first().is_some_and(visible)
-        && bytes.last().is_some_and(visible)
-        && bytes.iter().all(|byte| visible(byte) || matches!(byte, b' ' | b'\t'))
 }
 
 fn redirect(redirect: &RequestRedirect, matches: &[Match]) -> Result<Redirect, Fault> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_api::http_route::{
     HttpHeaderMatch, HttpMethod, HttpPathMatch, HttpQueryParamMatch, HttpRouteMatch, PathMatchType, ValueMatchType,
 };
-use weir_model::{HeaderMatch, HeaderName, Match, PathMatch, Pattern, QueryMatch, ValueMatch};
+use weir_model::{HeaderMatch, HeaderName, Invalid, Match, PathMatch, Pattern, QueryMatch, ValueMatch};
 
 /// Translates the matches of a rule; none stands for every request.
 pub(super) fn translate(matches: &[HttpRouteMatch]) -> Result<Vec<Match>, String> {
@@ -77,5 +77,12 @@ fn value_match(type_: &ValueMatchType, value: &str) -> Result<ValueMatch, String
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::new(text).map_err(|error| error.to_string())
+    Pattern::new(text).map_err(|error| match error {
+        // The last line is the one without the drawing.
+        Invalid::Pattern { pattern, reason } => {
+            let reason = reason.lines().last().unwrap_or_default();
+            format!("regex {pattern:?} is invalid: {}", reason.strip_prefix("error: ").unwrap_or(reason))
+        }
+        other => other.to_string(),
+    })
 }
