@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine;
 use serde_json::Value;
 
+use super::quantity;
 use crate::schema::{Additional, Node, Type, text};
 
 /// A field of the wrong type in a body of a built-in kind. Displays as the error of Go's JSON decoder.
@@ -94,6 +95,10 @@ struct Decoder {
 
 impl Decoder {
     fn value(&mut self, node: &Node, value: &mut Value) -> Result<(), TypeError> {
+        if node.definition.as_deref() == Some(quantity::DEFINITION) && !value.is_null() {
+            let wrong = |text| TypeError { special: Some(text), ..self.wrong(node, "string".to_owned()) };
+            return quantity::normalize(value).map_err(wrong);
+        }
         match (node.kind, &mut *value) {
             (Type::Any, _) | (_, Value::Null) | (Type::Boolean, Value::Bool(_)) => Ok(()),
             (Type::Object, Value::Object(_)) => self.object(node, value),

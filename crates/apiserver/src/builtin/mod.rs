@@ -5,6 +5,7 @@ mod defaults;
 mod kinds;
 pub mod meta;
 mod names;
+mod quantity;
 mod schemas;
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,12 @@ fn decoding_names_unknown_fields_and_wrong_types() {
             "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
         ),
         ("ConfigMap", "/data", json!({"a": 1}), "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"),
+        (
+            "Deployment",
+            "/spec/template/spec/containers/0/resources",
+            json!({"limits": {"cpu": "much"}}),
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
         ("Secret", "/data", json!({"a": "%"}), "illegal base64 data at input byte 0"),
     ];
     for (name, pointer, value, text) in cases {
@@ -85,6 +91,9 @@ fn decoding_names_unknown_fields_and_wrong_types() {
         *at = value;
         assert_eq!(kind(name).decode_check(&mut object).unwrap_err().to_string(), text);
     }
+    let mut object = json!({"spec": {"containers": [{"resources": {"limits": {"cpu": 0.5, "memory": 1024}}}]}});
+    assert!(kind("Pod").decode_check(&mut object).unwrap().is_empty());
+    assert_eq!(object["spec"]["containers"][0]["resources"]["limits"], json!({"cpu": "500m", "memory": "1024"}));
     let mut object = json!({"spec": {"replicas": "1"}});
     let error = kind("Deployment").decode_check(&mut object).unwrap_err();
     assert_eq!(error.unstructured(), "unrecognized type: int32");

@@ -11,12 +11,15 @@ use super::pattern::Pattern;
 
 /// Patterns kept per thread. Rules have a few dozen; a rule could also build patterns from values, so there is a bound.
 const MAX_PATTERNS: usize = 256;
+/// Longest list that a rule can make out of nothing.
+const MAX_RANGE: i64 = 10_000;
 
 /// A context with Kubernetes' CEL libraries, and with what the cel crate lacks or reads differently.
 pub(super) fn context() -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function("size", size);
     context.add_function("matches", matches);
+    context.add_function("lists.range", range);
     context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
     // `type(self.port) == int`: the cel crate has no type values, so a type is its name here.
     context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> { Ok(name(type_name(&value))) });
@@ -60,6 +63,13 @@ fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, 
         patterns.insert(pattern, compiled);
         Ok(found)
     })
+}
+
+fn range(end: i64) -> Result<Cel, ExecutionError> {
+    if end > MAX_RANGE {
+        return Err(ExecutionError::function_error("lists.range", format!("{end} is more than {MAX_RANGE}")));
+    }
+    Ok(Cel::List(Arc::new((0..end).map(Cel::Int).collect())))
 }
 
 fn name(name: &str) -> Cel {

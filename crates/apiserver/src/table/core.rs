@@ -82,10 +82,12 @@ fn external_address(object: &Value) -> String {
         }
         _ => {}
     }
-    let given = list(spec, "externalIPs").iter().filter_map(Value::as_str);
-    // The load balancer of this server answers on externalIPs: the same address is not said twice.
-    addresses.extend(given);
-    addresses.dedup();
+    // A load balancer may answer on the externalIPs it was given: no address is said twice.
+    for given in list(spec, "externalIPs").iter().filter_map(Value::as_str) {
+        if !addresses.contains(&given) {
+            addresses.push(given);
+        }
+    }
     match (addresses.is_empty(), text(spec, "type")) {
         (false, _) => addresses.join(","),
         (true, "LoadBalancer") => "<pending>".to_owned(),

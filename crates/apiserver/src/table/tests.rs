@@ -76,7 +76,8 @@ fn services() {
     let mut balancer = json!({"spec": {"type": "LoadBalancer", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 80, "nodePort": 32608, "protocol": "TCP"}]}});
     assert_eq!(row("Service", balancer.clone()), json!(["x", "LoadBalancer", "10.96.0.1", "<pending>", "80:32608/TCP", "75s", "<none>"]));
     balancer["status"] = json!({"loadBalancer": {"ingress": [{"ip": "127.0.0.2"}]}});
-    assert_eq!(row("Service", balancer)[3], "127.0.0.2");
+    balancer["spec"]["externalIPs"] = json!(["127.0.0.3", "127.0.0.2"]);
+    assert_eq!(row("Service", balancer)[3], "127.0.0.2,127.0.0.3");
     assert_eq!(
         row("Service", json!({"spec": {"type": "ExternalName", "externalName": "a.b"}})),
         json!(["x", "ExternalName", "<none>", "a.b", "<none>", "75s", "<none>"])
