@@ -206,8 +206,9 @@ fn walk(functions: &Context<'_>, node: &Node, at: At<'_>, path: &mut Path, error
         }
         Value::Array(items) => {
             let Some(child) = &node.items else { return };
+            let before = old::Items::new(node, old);
             for (index, item) in items.iter().enumerate() {
-                let at = At { value: item, old: old::item(node, old, item), unchanged };
+                let at = At { value: item, old: before.get(item), unchanged };
                 path.index(index, |path| walk(functions, child, at, path, errors));
             }
         }

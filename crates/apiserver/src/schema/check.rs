@@ -112,8 +112,9 @@ fn check_array(node: &Node, checks: Option<&Checks>, items: &[Value], old: Optio
     if let Some(child) = &node.items {
         // An array that breaks its bound is not looked into: the answer would be as long as the request.
         let bound = checks.and_then(|c| c.max_items).map_or(items.len(), |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let before = old::Items::new(node, old);
         for (index, item) in items.iter().enumerate().take(bound.max(1)) {
-            path.index(index, |path| check(child, item, old::item(node, old, item), path, errors));
+            path.index(index, |path| check(child, item, before.get(item), path, errors));
         }
     }
     let Some(checks) = checks else { return };

@@ -28,20 +28,24 @@ impl Junctors {
     }
 
     fn check_any(&self, value: &Value, path: &mut Path, errors: &mut Vec<FieldError>) {
-        let Some(nearest) = nearest_failure(&self.any_of, value, path) else { return };
+        let found = each(&self.any_of, value, path);
+        if found.is_empty() || found.iter().any(Vec::is_empty) {
+            return;
+        }
         errors.push(composite(path, "must validate at least one schema (anyOf)"));
-        errors.extend(nearest);
+        errors.extend(nearest(found));
     }
 
     fn check_one(&self, value: &Value, path: &mut Path, errors: &mut Vec<FieldError>) {
         if self.one_of.is_empty() {
             return;
         }
-        match self.one_of.iter().filter(|branch| failures(branch, value, path).is_empty()).count() {
+        let found = each(&self.one_of, value, path);
+        match found.iter().filter(|failures| failures.is_empty()).count() {
             1 => {}
             0 => {
                 errors.push(composite(path, "must validate one and only one schema (oneOf). Found none valid"));
-                errors.extend(nearest_failure(&self.one_of, value, path).unwrap_or_default());
+                errors.extend(nearest(found));
             }
             n => errors.push(composite(path, &format!("must validate one and only one schema (oneOf). Found {n} valid alternatives"))),
         }
@@ -68,19 +72,14 @@ fn failures(branch: &Node, value: &Value, path: &mut Path) -> Vec<FieldError> {
     errors
 }
 
-/// None when a branch holds; else the errors of the branch with the fewest.
-fn nearest_failure(branches: &[Arc<Node>], value: &Value, path: &mut Path) -> Option<Vec<FieldError>> {
-    let mut nearest: Option<Vec<FieldError>> = None;
-    for branch in branches {
-        let found = failures(branch, value, path);
-        if found.is_empty() {
-            return None;
-        }
-        if nearest.as_ref().is_none_or(|n| found.len() < n.len()) {
-            nearest = Some(found);
-        }
-    }
-    nearest
+/// The failures of each branch. Each is checked once: branches nest.
+fn each(branches: &[Arc<Node>], value: &Value, path: &mut Path) -> Vec<Vec<FieldError>> {
+    branches.iter().map(|branch| failures(branch, value, path)).collect()
+}
+
+/// The failures of the branch with the fewest.
+fn nearest(found: Vec<Vec<FieldError>>) -> Vec<FieldError> {
+    found.into_iter().min_by_key(Vec::len).unwrap_or_default()
 }
 
 fn composite(path: &Path, what: &str) -> FieldError {

@@ -100,3 +100,19 @@ fn hostile_schemas_are_refused() {
         }
     }
 }
+
+#[test]
+fn hostile_objects_take_no_longer_than_their_size() {
+    let mut nested = json!({"type": "string"});
+    for _ in 0..40 {
+        nested = json!({"oneOf": [nested, {"type": "integer"}], "anyOf": [{"type": "boolean"}]});
+    }
+    let deep = schema(json!({"type": "object", "properties": {"a": nested}}));
+    assert!(!deep.validate(&json!({"a": []}), None).is_empty());
+    let list = schema(
+        json!({"type": "object", "properties": {"l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"],
+        "items": {"type": "object", "properties": {"n": {"type": "integer"}, "v": {"type": "integer"}}}}}}),
+    );
+    let items = |v: i64| json!({"l": (0..20_000).map(|n| json!({"n": n, "v": v})).collect::<Vec<_>>()});
+    assert_eq!(list.validate(&items(1), Some(&items(2))), []);
+}
