@@ -65,12 +65,6 @@ impl Addresses {
         }
     }
 
-    /// First and last address of a pool.
-    pub(crate) fn range(&self, pool: Pool) -> std::ops::RangeInclusive<Ipv4Addr> {
-        let (first, last) = Self::bounds(pool);
-        self.at(first)..=self.at(last)
-    }
-
     fn at(&self, low: u16) -> Ipv4Addr {
         let [third, fourth] = low.to_be_bytes();
         Ipv4Addr::new(127, self.second, third, fourth)
@@ -110,7 +104,8 @@ impl Addresses {
 
     /// Whether this node would hand out the address from this pool.
     pub(crate) fn owns(&self, pool: Pool, ip: Ipv4Addr) -> bool {
-        self.range(pool).contains(&ip)
+        let (first, last) = Self::bounds(pool);
+        (self.at(first)..=self.at(last)).contains(&ip)
     }
 }
 

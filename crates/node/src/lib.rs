@@ -101,11 +101,6 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long taking over the pods of a previous run may hold up the start.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The cluster addresses that a node with this seed gives to Services, for an API server that gives them out itself.
-pub fn service_range(address_seed: &str) -> std::ops::RangeInclusive<std::net::Ipv4Addr> {
-    address::Addresses::new(address_seed).range(address::Pool::Service)
-}
-
 /// A running node. Dropping it without [`Node::stop`] leaves its tasks to the runtime.
 pub struct Node {
     inputs: mpsc::Sender<driver::Input>,

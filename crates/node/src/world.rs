@@ -93,10 +93,17 @@ impl<K: HasMeta> Store<K> {
         if self.objects.get(name).is_some_and(|known| known.meta().uid.as_deref() == uid) { self.objects.remove(name) } else { None }
     }
 
-    /// Names that are known but not among these.
+    /// Names that are known but not in a list. An object newer than all that is listed may have been made after the list was.
     pub(crate) fn missing_from(&self, listed: &[K]) -> Vec<ObjectName> {
+        let newest = listed.iter().map(|o| version(o.meta())).max().unwrap_or(u64::MAX);
         let listed: std::collections::BTreeSet<ObjectName> = listed.iter().map(|o| ObjectName::of(o.meta())).collect();
-        self.objects.keys().filter(|name| !listed.contains(*name)).cloned().collect()
+        let missing = self.objects.iter().filter(|(name, known)| !listed.contains(*name) && version(known.meta()) <= newest);
+        missing.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes back that an object is gone for ever: that it is missing in a list is less sure than that its deletion was seen.
+    pub(crate) fn may_return(&mut self, uid: &str) {
+        self.gone.retain(|g| g != uid);
     }
 }
 
@@ -138,6 +145,24 @@ mod tests {
         assert!(matches!(store.upsert(pod("1", "9")), Taken::News(None)));
         assert!(matches!(store.upsert(pod("1", "8")), Taken::Stale));
         assert!(matches!(store.upsert(pod("1", "10")), Taken::News(Some(_))));
+    }
+
+    #[test]
+    fn what_a_list_lacks_is_missing_unless_it_is_newer() {
+        let named = |name: &str, version: &str| {
+            let mut pod = pod(name, version);
+            pod.metadata.name = Some(name.into());
+            pod
+        };
+        let mut store = Store::default();
+        for (name, version) in [("a", "1"), ("b", "2"), ("new", "9")] {
+            store.upsert(named(name, version));
+        }
+        assert_eq!(store.missing_from(&[named("a", "5")]), [ObjectName::new("ns", "b")]);
+        assert_eq!(store.missing_from(&[]).len(), 3);
+        store.remove(&ObjectName::new("ns", "b"), Some("b"));
+        store.may_return("b");
+        assert!(matches!(store.upsert(named("b", "2")), Taken::News(None)));
     }
 
     #[test]

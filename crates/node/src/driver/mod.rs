@@ -291,6 +291,7 @@ impl Driver {
                 for missing in self.world.$store.missing_from(&listed) {
                     if let Some(known) = self.world.$store.get(&missing).cloned() {
                         self.remove(&Object::$variant(Box::new((*known).clone())));
+                        self.world.$store.may_return(known.metadata.uid.as_deref().unwrap_or_default());
                     }
                 }
             }};

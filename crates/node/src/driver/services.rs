@@ -1,6 +1,7 @@
 //! Services: addresses, slices, relays, names and bind plans.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,12 +175,17 @@ impl Driver {
         let Some(run) = self.services.get_mut(name) else { return };
         for (address, error) in run.relays.set(routes) {
             tracing::warn!(service = %name, %address, %error, "cannot relay a cluster address");
+            let way_out = match error.kind() {
+                ErrorKind::PermissionDenied => "; sysctl net.ipv4.ip_unprivileged_port_start=0 allows low ports to everybody",
+                ErrorKind::AddrInUse => "; another process on this machine uses it",
+                _ => "",
+            };
             self.recorder.note(Note {
                 about: events::reference("v1", "Service", &service.metadata),
                 component: "kube-proxy",
                 warning: true,
                 reason: "FailedToBind",
-                message: format!("Cannot listen on {address}: {error}"),
+                message: format!("Cannot listen on {address}: {error}{way_out}"),
             });
         }
     }

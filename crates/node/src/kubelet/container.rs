@@ -31,7 +31,7 @@ const CONFIG_RETRY: Duration = Duration::from_secs(2);
 /// A young container is asked more often than its period says until it is healthy for the first time: that makes starts quick.
 const EAGER_FOR: Duration = Duration::from_secs(20);
 const EAGER_FIRST: Duration = Duration::from_millis(5);
-const EAGER_LONGEST: Duration = Duration::from_millis(250);
+const EAGER_LONGEST: Duration = Duration::from_millis(100);
 /// How long a started container may take to be ready before its start is reported without that. Most are quicker, and then one report says
 /// both; the pods of an earlier process then do not flap.
 const HOLD_REPORT: Duration = Duration::from_millis(100);
