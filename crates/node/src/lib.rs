@@ -13,6 +13,7 @@
 //! Everything is event driven: a key is looked at again when an object it depends on changed, when a write failed, or when a time it asked for has come.
 
 mod address;
+mod adoption;
 mod deployment;
 mod dns;
 mod driver;

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use super::{Driver, owned};
-use crate::meta::{ObjectName, controller, random_suffix};
-use crate::plan::{Note, Plan};
+use crate::adoption::adopt;
+use crate::meta::{ObjectName, controller, owner_reference, random_suffix};
+use crate::plan::{Kind, Note, Plan};
 use crate::queue::Key;
 use crate::world::Taken;
 use crate::{deployment, events, replicaset};
@@ -71,6 +72,14 @@ impl Driver {
 
     pub(super) fn deployment(&mut self, name: &ObjectName) -> Plan {
         let Some(deployment) = self.world.deployments.get(name) else { return Plan::default() };
+        if let (Some(spec), None) = (&deployment.spec, &deployment.metadata.deletion_timestamp) {
+            let owner = owner_reference("apps/v1", "Deployment", &deployment.metadata);
+            let candidates = self.world.replica_sets.in_namespace(&name.namespace).map(|s| &s.metadata);
+            let writes = adopt(&owner, &spec.selector, Kind::ReplicaSet, candidates);
+            if !writes.is_empty() {
+                return Plan { writes, ..Plan::default() };
+            }
+        }
         let sets: Vec<&ReplicaSet> = owned(&self.world.replica_sets, &name.namespace, deployment.metadata.uid.as_deref()).collect();
         let pods = sets.iter().flat_map(|set| owned(&self.world.pods, &name.namespace, set.metadata.uid.as_deref())).collect();
         deployment::reconcile(&deployment::View { deployment, sets, pods, now: Timestamp::now() })
@@ -78,6 +87,14 @@ impl Driver {
 
     pub(super) fn replica_set(&mut self, name: &ObjectName) -> Plan {
         let Some(set) = self.world.replica_sets.get(name) else { return Plan::default() };
+        if let (Some(spec), None) = (&set.spec, &set.metadata.deletion_timestamp) {
+            let owner = owner_reference("apps/v1", "ReplicaSet", &set.metadata);
+            let candidates = self.world.pods.in_namespace(&name.namespace).filter(|p| replicaset::is_active(p)).map(|p| &p.metadata);
+            let writes = adopt(&owner, &spec.selector, Kind::Pod, candidates);
+            if !writes.is_empty() {
+                return Plan { writes, ..Plan::default() };
+            }
+        }
         let pods = owned(&self.world.pods, &name.namespace, set.metadata.uid.as_deref()).collect();
         let view = replicaset::View { set, pods, node_name: &self.config.node_name, now: Timestamp::now() };
         replicaset::reconcile(&view, random_suffix)
