@@ -1,8 +1,10 @@
 //! Gateways and their listeners.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{GatewayName, HostPattern, ListenerName};
+use crate::{ClientSettings, GatewayName, HostPattern, ListenerName, Tls};
 
 /// A gateway: what its listeners share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,21 +28,27 @@ pub struct Listener {
     pub protocol: Protocol,
     /// The hosts it answers for.
     pub hostname: HostPattern,
+    /// How it treats its clients.
+    #[serde(default)]
+    pub client: Arc<ClientSettings>,
 }
 
 /// What a listener speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// HTTP in the clear.
     Http,
+    /// HTTP over TLS.
+    Https(Arc<Tls>),
 }
 
 impl Listener {
-    /// What Envoy's statistics call it: `http-10080`.
+    /// What Envoy's statistics call it: `http-10080`, `https-10443`.
     pub fn stat_prefix(&self) -> String {
         match self.protocol {
             Protocol::Http => format!("http-{}", self.container_port),
+            Protocol::Https(_) => format!("https-{}", self.container_port),
         }
     }
 }

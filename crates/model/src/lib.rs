@@ -7,14 +7,20 @@
 //! changed message. [`Model::diff`] makes those messages, [`Delta`] carries them, and a data plane answers each with an [`Answer`].
 
 mod backend;
+mod client;
 mod delta;
 mod gateway;
 mod limit;
 mod name;
 mod report;
 mod route;
+mod tls;
 
 pub use backend::{Backend, DnsEndpoint, Endpoints};
+pub use client::{
+    ClientCertDetail, ClientIp, ClientSettings, ClientTimeouts, ConnectionSettings, EscapedSlashes, ForwardedClientCert, HeaderMutation,
+    HeaderSettings, Http1Settings, Http10, IpRange, PathSettings, ProxyProtocol, RequestId, StringMatch, TcpKeepalive, Underscores,
+};
 pub use delta::{Delta, Model, Publish, Resource, ResourceKey};
 pub use gateway::{Gateway, Listener, Protocol};
 pub use limit::{Limit, LimitScope};
@@ -24,6 +30,7 @@ pub use route::{
     Action, Attachment, FailReason, Filter, HeaderEdit, HeaderMatch, HeaderName, Match, PathMatch, PathRewrite, Pattern, QueryMatch,
     Redirect, Route, Rule, Scheme, Target, Timeouts, ValueMatch, Weighted,
 };
+pub use tls::{Certificate, ClientValidation, ClientValidationMode, NameKind, Secret, Tls, TlsVersion};
 
 /// Why a value cannot be part of a [`Model`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +38,9 @@ pub enum Invalid {
     /// Not a host name, nor `*.` followed by one.
     #[error("`{0}` is not a host name (letters, digits, `-` and `.`, optionally behind `*.`)")]
     Host(String),
+    /// Not a range of addresses.
+    #[error("`{0}` is not a range of addresses (such as 10.0.0.0/8 or fd00::/8)")]
+    Range(String),
     /// Not a header name (RFC 9110, section 5.1).
     #[error("`{0}` is not a header name")]
     Header(String),

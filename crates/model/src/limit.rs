@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GatewayName, LimitName, ListenerName};
+use crate::{GatewayName, LimitName, ListenerName, ObjectName};
 
 /// At most `value` client connections at once over the listeners in `cells` together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Limit {
     pub value: u64,
     /// The listeners whose connections count, in ascending order, each once.
     pub cells: Vec<ListenerName>,
+    /// When given, only connections that have carried a request for this route count: each from its first such request until it closes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<ObjectName>,
 }
 
 /// What kind of thing a limit limits; the `scope` of logs and metrics.
@@ -27,6 +30,8 @@ pub enum LimitScope {
     Gateway,
     /// One listener.
     Listener,
+    /// The connections that carry requests for a route.
+    Route,
 }
 
 impl LimitScope {
@@ -35,6 +40,7 @@ impl LimitScope {
         match self {
             Self::Gateway => "gateway",
             Self::Listener => "listener",
+            Self::Route => "route",
         }
     }
 }

@@ -92,7 +92,7 @@ pub struct LimitReport {
 /// Refused connections by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusals {
-    /// Accepted and reset at once, since the limit was reached.
+    /// Accepted and closed, since the limit was reached; for a route's limit, answered 503.
     pub over_connection_limit: u64,
 }
 

@@ -45,7 +45,14 @@ fn patterns_match_whole_texts_and_stay_small() {
 
 fn listener(name: &str, port: u16) -> Arc<Listener> {
     let name = ListenerName::new(GatewayName::new("ns", "eg"), name);
-    Arc::new(Listener { name, port, container_port: port + 10000, protocol: Protocol::Http, hostname: HostPattern::Any })
+    Arc::new(Listener {
+        name,
+        port,
+        container_port: port + 10000,
+        protocol: Protocol::Http,
+        hostname: HostPattern::Any,
+        client: Arc::default(),
+    })
 }
 
 #[test]
@@ -78,4 +85,23 @@ fn a_report_survives_the_wire() {
     report.listeners.insert(listener("a", 80).name.clone(), ListenerReport { state, connections: 3 });
     let wire = serde_json::to_string(&Answer::Report(Arc::new(report.clone()))).expect("serialises");
     assert_eq!(serde_json::from_str::<Answer>(&wire).expect("parses"), Answer::Report(Arc::new(report)));
+}
+
+#[test]
+fn ranges_of_addresses_are_read_and_hold_what_they_say() {
+    let range = |text: &str| IpRange::parse(text).expect("a range");
+    let ip = |text: &str| text.parse().expect("an address");
+    assert!(range("10.0.0.0/8").contains(ip("10.255.0.1")) && !range("10.0.0.0/8").contains(ip("11.0.0.1")));
+    assert!(range("0.0.0.0/0").contains(ip("1.2.3.4")) && !range("0.0.0.0/0").contains(ip("::1")));
+    assert!(range("192.0.2.7").contains(ip("::ffff:192.0.2.7")), "mapped addresses are IPv4");
+    assert!(range("fd00::/8").contains(ip("fd12::1")) && !range("fd00::/8").contains(ip("fe80::1")));
+    for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/+8", "10.0.0.0/", "x"] {
+        assert_eq!(IpRange::parse(bad), Err(Invalid::Range(bad.into())));
+    }
+}
+
+#[test]
+fn keys_are_never_shown() {
+    let certificate = Certificate { name: "ns/cert".into(), chain: "CHAIN".into(), key: Secret("KEY".into()) };
+    assert!(!format!("{certificate:?}").contains("KEY"));
 }

@@ -1,0 +1,134 @@
+//! TLS at a listener. Certificates come as they are in their Secrets; keys never show in debug output.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::StringMatch;
+
+/// TLS at a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// What may be presented, in order; the name that the client asks for decides, else the first. At least one.
+    pub certificates: Vec<Certificate>,
+    /// The lowest version.
+    #[serde(default)]
+    pub min_version: TlsVersion,
+    /// The highest version.
+    #[serde(default = "TlsVersion::newest")]
+    pub max_version: TlsVersion,
+    /// Cipher suites of TLS 1.2 by their OpenSSL names, in order; empty: the defaults.
+    #[serde(default)]
+    pub ciphers: Vec<Arc<str>>,
+    /// Key exchange groups, in order; empty: the defaults.
+    #[serde(default)]
+    pub curves: Vec<Arc<str>>,
+    /// What is offered by ALPN, in order.
+    #[serde(default)]
+    pub alpn: Vec<Arc<str>>,
+    /// Whether and how clients must prove who they are.
+    #[serde(default)]
+    pub client_validation: Option<ClientValidation>,
+    /// Whether a client may resume a session with a ticket that it keeps itself.
+    pub tickets: bool,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// 1.2
+    #[default]
+    V1_2,
+    /// 1.3
+    V1_3,
+}
+
+impl TlsVersion {
+    fn newest() -> Self {
+        Self::V1_3
+    }
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// What logs and errors call it: `namespace/name` of the Secret.
+    pub name: Arc<str>,
+    /// The chain, leaf first.
+    pub chain: Arc<str>,
+    /// The private key.
+    pub key: Secret,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A text that must not be shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub Arc<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// How clients must prove who they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientValidation {
+    /// Whether a client without a certificate, or with a wrong one, is served all the same.
+    #[serde(default)]
+    pub mode: ClientValidationMode,
+    /// The authorities, PEM, all in one text.
+    pub authorities: Arc<str>,
+    /// Revocation lists, PEM, all in one text.
+    #[serde(default)]
+    pub revoked: Option<Arc<str>>,
+    /// Whether only the leaf is looked up in the revocation lists.
+    #[serde(default)]
+    pub revocation_of_leaf_only: bool,
+    /// SHA-256 of the public key, base64; one of them must match, if there are any.
+    #[serde(default)]
+    pub spki_hashes: Vec<Arc<str>>,
+    /// SHA-256 of the certificate, hex; one of them must match, if there are any.
+    #[serde(default)]
+    pub certificate_hashes: Vec<Arc<str>>,
+    /// Names, one of which the certificate must have, if there are any.
+    #[serde(default)]
+    pub names: Vec<(NameKind, StringMatch)>,
+    /// Whether a certificate that has expired is taken.
+    #[serde(default)]
+    pub allow_expired: bool,
+}
+
+/// Whether clients without a valid certificate are served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClientValidationMode {
+    /// They are not.
+    #[default]
+    Require,
+    /// Those without one are; a wrong one ends the handshake.
+    VerifyIfGiven,
+    /// All are, whatever they present.
+    AllowUntrusted,
+}
+
+/// Which kind of name in a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NameKind {
+    /// A DNS name.
+    Dns,
+    /// An e-mail address.
+    Email,
+    /// An address.
+    Ip,
+    /// A URI.
+    Uri,
+}
