@@ -41,7 +41,7 @@ impl RequestView for Request {
 
 fn listener() -> Listener {
     let name = ListenerName::new(GatewayName::new("default", "eg"), "http");
-    Listener { name, port: 80, container_port: 10080, protocol: Protocol::Http, hostname: HostPattern::Any }
+    Listener { name, port: 80, container_port: 10080, protocol: Protocol::Http, hostname: HostPattern::Any, client: Arc::default() }
 }
 
 fn route(number: usize, host: &str, path: &str, version: Option<&str>) -> Arc<Route> {

@@ -131,7 +131,7 @@ mod tests {
 
     fn model() -> Arc<Model> {
         let gateway = GatewayName::new("ns", "eg");
-        let limit = Limit { name: name(), gateway, scope: LimitScope::Gateway, value: 5, cells: Vec::new() };
+        let limit = Limit { name: name(), gateway, scope: LimitScope::Gateway, value: 5, cells: Vec::new(), route: None };
         Arc::new(Model { limits: [(name(), Arc::new(limit))].into(), ..Model::default() })
     }
 

@@ -72,6 +72,7 @@ pub(crate) fn subject(scope: LimitScope, name: &LimitName) -> String {
     match scope {
         LimitScope::Gateway => format!("Gateway {}", name.target),
         LimitScope::Listener => format!("Listener {}", name.target),
+        LimitScope::Route => format!("HTTPRoute {}", name.target),
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
 
     fn limit(policy: &str, value: u64) -> Arc<Limit> {
         let name = LimitName { policy: ObjectName::new("ns", policy), target: "ns/eg".into() };
-        Arc::new(Limit { name, gateway: GatewayName::new("ns", "eg"), scope: LimitScope::Gateway, value, cells: Vec::new() })
+        Arc::new(Limit { name, gateway: GatewayName::new("ns", "eg"), scope: LimitScope::Gateway, value, cells: Vec::new(), route: None })
     }
 
     fn model(limits: &[Arc<Limit>]) -> Model {

@@ -84,7 +84,7 @@ pub struct ClientValidation {
     /// Whether a client without a certificate, or with a wrong one, is served all the same.
     #[serde(default)]
     pub mode: ClientValidationMode,
-    /// The authorities, PEM, all in one text.
+    /// The authorities, PEM, all in one text. Empty only where nothing is verified by them: modes that do not verify, or hashes that pin.
     pub authorities: Arc<str>,
     /// Revocation lists, PEM, all in one text.
     #[serde(default)]
@@ -110,13 +110,15 @@ pub struct ClientValidation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ClientValidationMode {
-    /// They are not.
+    /// They are not: a certificate must be presented, and be valid.
     #[default]
     Require,
     /// Those without one are; a wrong one ends the handshake.
     VerifyIfGiven,
-    /// All are, whatever they present.
-    AllowUntrusted,
+    /// A certificate must be presented; it is not verified (but it must fit the hashes and names, if there are any).
+    RequireAny,
+    /// All are: a certificate is asked for, so that it can be told to the backend, and not verified.
+    Request,
 }
 
 /// Which kind of name in a certificate.

@@ -75,13 +75,21 @@ fn model(gateway: &GatewayName, port: u16, backend: SocketAddr, limit: Option<u6
     model.gateways.insert(gateway.clone(), Arc::new(Gateway { name: gateway.clone(), access_log }));
     model.listeners.insert(
         listener.clone(),
-        Arc::new(Listener { name: listener.clone(), port, container_port: port, protocol: Protocol::Http, hostname: HostPattern::Any }),
+        Arc::new(Listener {
+            name: listener.clone(),
+            port,
+            container_port: port,
+            protocol: Protocol::Http,
+            hostname: HostPattern::Any,
+            client: Arc::default(),
+        }),
     );
     model.backends.insert(name.clone(), Arc::new(Backend { name, endpoints: Endpoints::Addresses(vec![backend]) }));
     model.routes.insert(route.name.clone(), Arc::new(route));
     if let Some(value) = limit {
         let name = LimitName { policy: GatewayName::new("default", "limit"), target: "default/standalone".into() };
-        let limit = Limit { name: name.clone(), gateway: gateway.clone(), scope: LimitScope::Gateway, value, cells: vec![listener] };
+        let limit =
+            Limit { name: name.clone(), gateway: gateway.clone(), scope: LimitScope::Gateway, value, cells: vec![listener], route: None };
         model.limits.insert(name, Arc::new(limit));
     }
     model

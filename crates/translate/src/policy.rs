@@ -183,7 +183,7 @@ fn apply(
     let Some(value) = read.limit else { return };
     if !cells.is_empty() {
         let name = LimitName { policy: policy.clone(), target: Arc::from(target) };
-        outcome.limits.insert(name.clone(), Limit { name, gateway: gateway.clone(), scope, value, cells });
+        outcome.limits.insert(name.clone(), Limit { name, gateway: gateway.clone(), scope, value, cells, route: None });
     }
 }
 

@@ -135,6 +135,7 @@ fn add_gateways(gateways: &BTreeMap<ObjectName, GatewayState<'_>>, outcome: Outc
                 container_port: listener.container_port,
                 protocol: Protocol::Http,
                 hostname: listener.hostname.clone(),
+                client: Arc::default(),
             };
             model.listeners.insert(listener.name.clone(), shared(before.listeners.get(&listener.name), new));
         }

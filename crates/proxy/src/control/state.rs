@@ -191,7 +191,9 @@ impl Control {
         let mut wanted = BTreeMap::new();
         for (id, attached) in self.attachments.iter().filter(|(_, attached)| !attached.draining) {
             for listener in self.model.listeners.values().filter(|it| it.name.gateway == attached.gateway) {
-                let Protocol::Http = listener.protocol;
+                if listener.protocol != Protocol::Http {
+                    continue;
+                }
                 let Some(&bound) = attached.plan.ports.get(&listener.container_port) else { continue };
                 let port = PortKey { gateway: attached.gateway.clone(), container_port: listener.container_port };
                 for ip in &attached.plan.addresses {

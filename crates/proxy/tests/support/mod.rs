@@ -108,8 +108,14 @@ pub fn forward(name: &str) -> Rule {
 pub fn model(rules: Vec<Rule>, backends: &[(&str, &[SocketAddr])]) -> Model {
     let mut model = Model::default();
     model.gateways.insert(gateway(), Arc::new(Gateway { name: gateway(), access_log: true }));
-    let listener =
-        Listener { name: listener_name(), port: 80, container_port: 10080, protocol: Protocol::Http, hostname: HostPattern::Any };
+    let listener = Listener {
+        name: listener_name(),
+        port: 80,
+        container_port: 10080,
+        protocol: Protocol::Http,
+        hostname: HostPattern::Any,
+        client: Arc::default(),
+    };
     model.listeners.insert(listener_name(), Arc::new(listener));
     let hostnames = vec![HostPattern::parse("a.test").unwrap()];
     let attachments = vec![weir_model::Attachment { listener: listener_name(), hostnames }];
@@ -127,7 +133,8 @@ pub fn limit_name() -> LimitName {
 }
 
 pub fn with_limit(mut model: Model, value: u64) -> Model {
-    let limit = Limit { name: limit_name(), gateway: gateway(), scope: LimitScope::Gateway, value, cells: vec![listener_name()] };
+    let limit =
+        Limit { name: limit_name(), gateway: gateway(), scope: LimitScope::Gateway, value, cells: vec![listener_name()], route: None };
     model.limits.insert(limit_name(), Arc::new(limit));
     model
 }

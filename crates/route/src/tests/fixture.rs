@@ -90,7 +90,14 @@ fn listener_name(name: &str) -> ListenerName {
 }
 
 pub(crate) fn listener(name: &str, hostname: &str) -> Listener {
-    Listener { name: listener_name(name), port: 80, container_port: 10080, protocol: Protocol::Http, hostname: host(hostname) }
+    Listener {
+        name: listener_name(name),
+        port: 80,
+        container_port: 10080,
+        protocol: Protocol::Http,
+        hostname: host(hostname),
+        client: Arc::default(),
+    }
 }
 
 /// A route on one listener. Each rule is a list of matches.
