@@ -72,7 +72,10 @@ pub(crate) fn subject(scope: LimitScope, name: &LimitName) -> String {
     match scope {
         LimitScope::Gateway => format!("Gateway {}", name.target),
         LimitScope::Listener => format!("Listener {}", name.target),
-        LimitScope::Route => format!("HTTPRoute {}", name.target),
+        LimitScope::Route => match name.target.split_once("/httproute:") {
+            Some((gateway, route)) => format!("HTTPRoute {route} at Gateway {gateway}"),
+            None => format!("HTTPRoute {}", name.target),
+        },
     }
 }
 

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HeaderName, Invalid, Pattern};
 
-/// How a listener treats its clients.
+/// How a listener treats its clients. What is as by default is left out when it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientSettings {
     /// Connections as such.
+    #[serde(skip_serializing_if = "is_default")]
     pub connection: ConnectionSettings,
     /// TCP keep-alive probes; none: the system does not probe.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,20 +22,31 @@ pub struct ClientSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Where a client's address is read.
+    #[serde(skip_serializing_if = "is_default")]
     pub client_ip: ClientIp,
     /// How paths are normalised.
+    #[serde(skip_serializing_if = "is_default")]
     pub path: PathSettings,
     /// Header rules.
+    #[serde(skip_serializing_if = "is_default")]
     pub headers: HeaderSettings,
     /// How long things may take.
+    #[serde(skip_serializing_if = "is_default")]
     pub timeouts: ClientTimeouts,
     /// HTTP/1 as such.
+    #[serde(skip_serializing_if = "is_default")]
     pub http1: Http1Settings,
     /// A path that the listener answers 200 itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<Arc<str>>,
     /// Whether `x-forwarded-proto` says what the backend speaks rather than what the client did.
+    #[serde(skip_serializing_if = "is_default")]
     pub scheme_matches_backend: bool,
+}
+
+/// Whether a value says nothing that its default does not.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Connections as such.
@@ -108,14 +120,15 @@ pub enum ClientIp {
     Peer,
     /// The connection's peer, and nothing is appended to a forwarded-for header.
     Direct,
-    /// The N-th address from the right in `x-forwarded-for`, counting from 1 for the peer's own entry.
+    /// The N-th address from the right in `x-forwarded-for` as it was received: 1 is the rightmost, which the peer wrote. The peer where
+    /// there are fewer, or where that entry is no address.
     TrustedHops {
-        /// How many proxies in front are trusted.
+        /// N; at least 1.
         hops: u32,
         /// Whether the peer's address is appended.
         append: bool,
     },
-    /// The rightmost address in `x-forwarded-for` that is outside these ranges.
+    /// The rightmost address in `x-forwarded-for` that is outside these ranges, when the peer itself is inside; else the peer.
     TrustedRanges {
         /// The proxies in front.
         ranges: Vec<IpRange>,
@@ -229,8 +242,10 @@ pub struct HeaderSettings {
     /// Where `x-request-id` comes from.
     pub request_id: RequestId,
     /// Edits of every request before routing.
+    #[serde(skip_serializing_if = "is_default")]
     pub early_request: HeaderMutation,
     /// Edits of every answer, last of all.
+    #[serde(skip_serializing_if = "is_default")]
     pub late_response: HeaderMutation,
     /// Whether a dot at the end of the host is dropped before routing.
     pub strip_trailing_host_dot: bool,
@@ -245,7 +260,7 @@ impl Default for HeaderSettings {
         Self {
             envoy_headers: false,
             underscores: Underscores::Reject,
-            request_id: RequestId::PreserveOrGenerate,
+            request_id: RequestId::Generate,
             early_request: HeaderMutation::default(),
             late_response: HeaderMutation::default(),
             strip_trailing_host_dot: false,
@@ -286,14 +301,19 @@ pub enum RequestId {
 #[serde(default)]
 pub struct HeaderMutation {
     /// Replaced, or added where missing.
+    #[serde(skip_serializing_if = "is_default")]
     pub set: Vec<(HeaderName, Arc<str>)>,
     /// Appended to what is there.
+    #[serde(skip_serializing_if = "is_default")]
     pub add: Vec<(HeaderName, Arc<str>)>,
     /// Added where missing.
+    #[serde(skip_serializing_if = "is_default")]
     pub add_if_absent: Vec<(HeaderName, Arc<str>)>,
     /// Taken away.
+    #[serde(skip_serializing_if = "is_default")]
     pub remove: Vec<HeaderName>,
-    /// Taken away where the name matches.
+    /// Taken away where the name, in lower case, matches.
+    #[serde(skip_serializing_if = "is_default")]
     pub remove_on_match: Vec<StringMatch>,
 }
 
@@ -391,7 +411,7 @@ pub struct Http1Settings {
     pub preserve_header_case: bool,
     /// Whether HTTP/1.0 is served.
     pub http10: Option<Http10>,
-    /// Upgrades that are not offered to the backend: the request goes on without them.
+    /// Upgrades that are not offered to the backend: the request goes on without them. Compared in lower case.
     pub ignored_upgrades: Vec<StringMatch>,
 }
 

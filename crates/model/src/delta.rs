@@ -100,6 +100,12 @@ impl Model {
         delta
     }
 
+    /// The same, fit to be shown: without private keys. What travels to a data plane is the Model itself.
+    pub fn redacted(&self) -> Self {
+        let listeners = self.listeners.iter().map(|(name, it)| (name.clone(), Arc::new(it.redacted()))).collect();
+        Self { listeners, ..self.clone() }
+    }
+
     /// Carries out `delta`.
     pub fn apply(&mut self, delta: Delta) {
         for resource in delta.put {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::is_default;
 use crate::{ClientSettings, GatewayName, HostPattern, ListenerName, Tls};
 
 /// A gateway: what its listeners share.
@@ -28,8 +29,9 @@ pub struct Listener {
     pub protocol: Protocol,
     /// The hosts it answers for.
     pub hostname: HostPattern,
-    /// How it treats its clients.
-    #[serde(default)]
+    /// How it treats its clients. What takes effect before a TLS listener is known by its server name is the same at all listeners of a
+    /// port: `proxy_protocol`, `connection.max_accept_per_socket_event` and `timeouts.inspection`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub client: Arc<ClientSettings>,
 }
 
@@ -44,6 +46,15 @@ pub enum Protocol {
 }
 
 impl Listener {
+    /// The same, fit to be shown: without private keys.
+    pub fn redacted(&self) -> Self {
+        let protocol = match &self.protocol {
+            Protocol::Http => Protocol::Http,
+            Protocol::Https(tls) => Protocol::Https(Arc::new(tls.redacted())),
+        };
+        Self { protocol, ..self.clone() }
+    }
+
     /// What Envoy's statistics call it: `http-10080`, `https-10443`.
     pub fn stat_prefix(&self) -> String {
         match self.protocol {

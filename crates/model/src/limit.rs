@@ -26,7 +26,7 @@ pub struct Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitScope {
-    /// All HTTP listeners of a gateway together.
+    /// All HTTP listeners of a gateway together (each HTTPS listener has a limit of its own).
     Gateway,
     /// One listener.
     Listener,

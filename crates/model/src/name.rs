@@ -70,7 +70,7 @@ impl fmt::Display for BackendName {
 pub struct LimitName {
     /// The policy.
     pub policy: ObjectName,
-    /// What it limits: `namespace/gateway`, or `namespace/gateway/listener`.
+    /// What it limits: `namespace/gateway`, `namespace/gateway/listener`, or for a route `namespace/gateway/httproute:namespace/name`.
     pub target: Arc<str>,
 }
 

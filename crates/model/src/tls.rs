@@ -19,19 +19,27 @@ pub struct Tls {
     #[serde(default = "TlsVersion::newest")]
     pub max_version: TlsVersion,
     /// Cipher suites of TLS 1.2 by their OpenSSL names, in order; empty: the defaults.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ciphers: Vec<Arc<str>>,
     /// Key exchange groups, in order; empty: the defaults.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curves: Vec<Arc<str>>,
-    /// What is offered by ALPN, in order.
-    #[serde(default)]
+    /// What is offered by ALPN, in order; empty: there is no negotiation, and HTTP/1.1 is spoken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alpn: Vec<Arc<str>>,
     /// Whether and how clients must prove who they are.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_validation: Option<ClientValidation>,
     /// Whether a client may resume a session with a ticket that it keeps itself.
     pub tickets: bool,
+}
+
+impl Tls {
+    /// The same, fit to be shown: without private keys.
+    pub fn redacted(&self) -> Self {
+        let certificates = self.certificates.iter().map(|it| Certificate { key: Secret(SHOWN.into()), ..it.clone() }).collect();
+        Self { certificates, ..self.clone() }
+    }
 }
 
 /// A version of TLS.
@@ -67,6 +75,9 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// What is shown instead of a secret.
+const SHOWN: &str = "(secret)";
+
 /// A text that must not be shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -74,7 +85,7 @@ pub struct Secret(pub Arc<str>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
+        f.write_str(SHOWN)
     }
 }
 
@@ -87,19 +98,19 @@ pub struct ClientValidation {
     /// The authorities, PEM, all in one text. Empty only where nothing is verified by them: modes that do not verify, or hashes that pin.
     pub authorities: Arc<str>,
     /// Revocation lists, PEM, all in one text.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Arc<str>>,
     /// Whether only the leaf is looked up in the revocation lists.
     #[serde(default)]
     pub revocation_of_leaf_only: bool,
-    /// SHA-256 of the public key, base64; one of them must match, if there are any.
-    #[serde(default)]
+    /// SHA-256 of the public key, base64. With `certificate_hashes`: one of either must match, if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spki_hashes: Vec<Arc<str>>,
-    /// SHA-256 of the certificate, hex; one of them must match, if there are any.
-    #[serde(default)]
+    /// SHA-256 of the certificate, lower-case hex without colons. See `spki_hashes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificate_hashes: Vec<Arc<str>>,
     /// Names, one of which the certificate must have, if there are any.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<(NameKind, StringMatch)>,
     /// Whether a certificate that has expired is taken.
     #[serde(default)]

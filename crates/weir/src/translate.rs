@@ -31,7 +31,7 @@ pub(crate) fn translate(arguments: &TranslateArguments) -> Result<(), Failure> {
     }
     let output = Translator::new().translate(&resources, &settings, &Observed::default());
     let printed = if arguments.model {
-        model(&output.model)
+        model(&output.model.redacted())
     } else {
         let items: Vec<Value> = objects.into_iter().map(|object| with_status(object, &output)).collect();
         json!({"apiVersion": "v1", "kind": "List", "items": items})
