@@ -10,12 +10,15 @@ use crate::{LimitConfig, LimitState, Refusal};
 /// The cells and the limits over them.
 ///
 /// Invariants, checked by [`Book::check_invariants`]: a limit's `current` is the sum of its cells' counts; a cell lists exactly the limits
-/// that list it, in ascending order; a cell exists only while a connection, a handle or a limit needs it.
+/// that list it, in ascending order; a cell exists only while a connection, a handle or a limit needs it; the ceiling's `current` is the
+/// number of slots, each once, whatever cells it was extended with.
 #[derive(Default)]
 pub(crate) struct Book {
     cells: Slab<CellEntry>,
     by_key: HashMap<Arc<str>, usize>,
     limits: Vec<LimitEntry>,
+    /// Over all slots. Without a bound its value is the largest number there is.
+    ceiling: LimitEntry,
 }
 
 struct CellEntry {
@@ -40,6 +43,27 @@ struct LimitEntry {
 }
 
 impl LimitEntry {
+    /// Whether there is room for one more; if not, it is counted.
+    fn ask(&mut self) -> Result<(), Refusal> {
+        if self.current < self.value {
+            return Ok(());
+        }
+        self.refused += 1;
+        self.refusing = true;
+        Err(Refusal { limit: self.name.clone(), current: self.current, value: self.value })
+    }
+
+    fn state(&self) -> LimitState {
+        LimitState {
+            name: self.name.clone(),
+            value: self.value,
+            current: self.current,
+            refused: self.refused,
+            refusing: self.refusing,
+            cleared: self.cleared,
+        }
+    }
+
     /// To be called whenever `current` fell or `value` rose.
     fn clear(&mut self) {
         if self.refusing && self.current < self.value {
@@ -67,26 +91,77 @@ impl Book {
         self.forget_if_unused(index);
     }
 
+    /// Counts a new connection in the cell and under the ceiling.
     pub(crate) fn admit(&mut self, index: usize) -> Result<(), Refusal> {
-        let cell = self.cells.get_mut(index).expect(LIVE);
+        self.ask(index, None)?;
+        self.ceiling.ask()?;
+        self.ceiling.current += 1;
+        self.enter(index);
+        Ok(())
+    }
+
+    /// Counts a connection that is counted elsewhere in this cell, too.
+    pub(crate) fn extend(&mut self, index: usize) -> Result<(), Refusal> {
+        self.ask(index, None)?;
+        self.enter(index);
+        Ok(())
+    }
+
+    /// Counts a connection in the cell `to` instead of `from`. A limit over both does not change.
+    pub(crate) fn transfer(&mut self, from: usize, to: usize) -> Result<(), Refusal> {
+        self.ask(to, Some(from))?;
+        // In first: a limit over both cells must not look as if it had had room for a moment.
+        self.enter(to);
+        self.leave(from);
+        Ok(())
+    }
+
+    /// A connection is gone, with all that it was counted in.
+    pub(crate) fn release(&mut self, cells: impl Iterator<Item = usize>) {
+        self.ceiling.current -= 1;
+        self.ceiling.clear();
+        cells.for_each(|index| self.leave(index));
+    }
+
+    /// The largest part, in percent, of a limit over the cell, or of the ceiling, that is taken.
+    pub(crate) fn fullness(&self, index: usize) -> u64 {
+        let limits = self.cells.get(index).expect(LIVE).limits.iter().filter_map(|&at| self.limits.get(at));
+        let percent = |limit: &LimitEntry| limit.current.saturating_mul(100) / limit.value.max(1);
+        limits.chain([&self.ceiling]).map(percent).max().unwrap_or(0)
+    }
+
+    pub(crate) fn set_ceiling(&mut self, name: Arc<str>, value: u64) {
+        (self.ceiling.name, self.ceiling.value) = (name, value);
+        self.ceiling.clear();
+    }
+
+    pub(crate) fn ceiling(&self) -> LimitState {
+        self.ceiling.state()
+    }
+
+    /// Whether all limits over the cell have room, but for those that are over `within` as well.
+    fn ask(&mut self, index: usize, within: Option<usize>) -> Result<(), Refusal> {
+        let cell = self.cells.get(index).expect(LIVE);
         for &at in &cell.limits {
             let Some(limit) = self.limits.get_mut(at) else { continue };
-            if limit.current >= limit.value {
-                limit.refused += 1;
-                limit.refusing = true;
-                return Err(Refusal { limit: limit.name.clone(), current: limit.current, value: limit.value });
+            if !within.is_some_and(|within| limit.cells.contains(&within)) {
+                limit.ask()?;
             }
         }
+        Ok(())
+    }
+
+    fn enter(&mut self, index: usize) {
+        let cell = self.cells.get_mut(index).expect(LIVE);
         cell.count += 1;
         for &at in &cell.limits {
             if let Some(limit) = self.limits.get_mut(at) {
                 limit.current += 1;
             }
         }
-        Ok(())
     }
 
-    pub(crate) fn release(&mut self, index: usize) {
+    fn leave(&mut self, index: usize) {
         let cell = self.cells.get_mut(index).expect(LIVE);
         cell.count -= 1;
         for &at in &cell.limits {
@@ -105,7 +180,7 @@ impl Book {
         }
         let mut seen = HashSet::with_capacity(configs.len());
         for config in configs.iter().filter(|config| seen.insert(&config.name)) {
-            let mut limit = before.remove(&config.name).unwrap_or_else(|| LimitEntry::new(config));
+            let mut limit = before.remove(&config.name).unwrap_or_else(|| LimitEntry::new(config.name.clone()));
             limit.value = config.value;
             limit.cells = config.cells.iter().map(|key| self.intern(key)).collect();
             limit.cells.sort_unstable();
@@ -124,15 +199,7 @@ impl Book {
     }
 
     pub(crate) fn states(&self) -> Vec<LimitState> {
-        let state = |limit: &LimitEntry| LimitState {
-            name: limit.name.clone(),
-            value: limit.value,
-            current: limit.current,
-            refused: limit.refused,
-            refusing: limit.refusing,
-            cleared: limit.cleared,
-        };
-        self.limits.iter().map(state).collect()
+        self.limits.iter().map(LimitEntry::state).collect()
     }
 
     pub(crate) fn count(&self, key: &str) -> u64 {
@@ -180,8 +247,12 @@ impl Book {
         for limit in &self.limits {
             let sum: u64 = limit.cells.iter().map(|&index| self.cells.get(index).expect(LIVE).count).sum();
             assert_eq!(limit.current, sum, "{}: its count is its cells' sum", limit.name);
+        }
+        for limit in self.limits.iter().chain([&self.ceiling]) {
             assert!(!limit.refusing || limit.current >= limit.value, "{}: there is room, so nothing is refused", limit.name);
         }
+        let all: u64 = self.cells.iter().map(|(_, cell)| cell.count).sum();
+        assert!(self.ceiling.current <= all, "each slot is in one cell at least");
     }
 }
 
@@ -192,8 +263,13 @@ impl CellEntry {
 }
 
 impl LimitEntry {
-    fn new(config: &LimitConfig) -> Self {
-        let LimitConfig { name, value, cells: _ } = config;
-        Self { name: name.clone(), value: *value, current: 0, refused: 0, refusing: false, cleared: 0, cells: Vec::new() }
+    fn new(name: Arc<str>) -> Self {
+        Self { name, value: u64::MAX, current: 0, refused: 0, refusing: false, cleared: 0, cells: Vec::new() }
+    }
+}
+
+impl Default for LimitEntry {
+    fn default() -> Self {
+        Self::new("".into())
     }
 }

@@ -1,6 +1,7 @@
 //! The connection ledger: who is connected where, and whether one more may come in.
 //!
-//! Connections are counted, always, in **cells** (one per listener). A **limit** is a number over a set of cells; its count is their sum.
+//! Connections are counted, always, in **cells** (one per listener, and one per listener and route that a connection has carried a request
+//! for). A **limit** is a number over a set of cells; its count is their sum. The **ceiling** is over all connections.
 //! Counts belong to cells and not to limits, so that an edit regroups cells and never moves a connection: whatever the configuration says
 //! next, it finds the true count.
 //!
@@ -52,6 +53,13 @@ pub struct Cell {
 pub struct Slot {
     book: Shared<Book>,
     cell: usize,
+    more: Option<Box<Extensions>>,
+}
+
+/// The other cells that a connection counts in, in ascending order. In a box: most connections have few, and idle ones must stay small.
+struct Extensions {
+    last: usize,
+    cells: Vec<usize>,
 }
 
 /// A limit as configured.
@@ -120,7 +128,23 @@ impl Ledger {
     pub fn acquire(&self, cell: &Cell) -> Result<Slot, Refusal> {
         debug_assert!(Shared::ptr_eq(&self.book, &cell.book), "a cell of another ledger");
         self.book.lock().admit(cell.index)?;
-        Ok(Slot { book: self.book.clone(), cell: cell.index })
+        Ok(Slot { book: self.book.clone(), cell: cell.index, more: None })
+    }
+
+    /// Bounds the number of all connections together, whatever cells they are in. Not one of the limits that [`Self::configure`] replaces.
+    /// It is asked last: a refusal names it only where no limit is reached.
+    pub fn set_ceiling(&self, name: Arc<str>, value: u64) {
+        self.book.lock().set_ceiling(name, value);
+    }
+
+    /// How the ceiling stands. Until one is set its value is [`u64::MAX`], and `current` is the number of all connections all the same.
+    pub fn ceiling(&self) -> LimitState {
+        self.book.lock().ceiling()
+    }
+
+    /// How full the fullest limit over `cell` is, in percent: from 100 on no connection can come in there. The ceiling counts as well.
+    pub fn fullness(&self, cell: &Cell) -> u64 {
+        self.book.lock().fullness(cell.index)
     }
 
     /// How each limit stands, in the order of configuration.
@@ -147,6 +171,50 @@ impl Ledger {
     }
 }
 
+impl Slot {
+    /// Counts the connection in `cell` as well, a cell of the same ledger, until it ends. All limits over the cell are asked at once. A
+    /// connection counts in a cell once: asking again changes nothing, takes no lock, and looks first at the cell that was asked for last.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names a limit which is reached; then nothing has changed but that limit's counter of refusals.
+    pub fn extend(&mut self, cell: &Cell) -> Result<(), Refusal> {
+        debug_assert!(Shared::ptr_eq(&self.book, &cell.book), "a cell of another ledger");
+        let Err(at) = self.place(cell.index) else { return Ok(()) };
+        self.book.lock().extend(cell.index)?;
+        let more = self.more.get_or_insert_with(|| Box::new(Extensions { last: cell.index, cells: Vec::with_capacity(1) }));
+        more.cells.insert(at, cell.index);
+        more.last = cell.index;
+        Ok(())
+    }
+
+    /// Counts the connection in `cell` instead of in the cell that it was acquired for: its listener has become known. A limit over both
+    /// cells, and the ceiling, go on counting it as one.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names a limit which is reached; then the connection stays where it was.
+    pub fn transfer(&mut self, cell: &Cell) -> Result<(), Refusal> {
+        debug_assert!(Shared::ptr_eq(&self.book, &cell.book), "a cell of another ledger");
+        if self.cell != cell.index {
+            self.book.lock().transfer(self.cell, cell.index)?;
+            self.cell = cell.index;
+        }
+        Ok(())
+    }
+
+    /// Where `index` is among the extensions, or would be. A cell cannot become another one's place while a connection is in it.
+    fn place(&mut self, index: usize) -> Result<usize, usize> {
+        let Some(more) = &mut self.more else { return Err(0) };
+        if more.last == index {
+            return Ok(0);
+        }
+        let place = more.cells.binary_search(&index);
+        if place.is_ok() {
+            more.last = index;
+        }
+        place
+    }
+}
+
 impl Clone for Cell {
     fn clone(&self) -> Self {
         self.book.lock().share_cell(self.index);
@@ -162,7 +230,9 @@ impl Drop for Cell {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.book.lock().release(self.cell);
+        let more = self.more.take();
+        let more = more.iter().flat_map(|more| &more.cells).copied();
+        self.book.lock().release(more.chain([self.cell]));
     }
 }
 

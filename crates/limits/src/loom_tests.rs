@@ -78,3 +78,53 @@ fn a_cell_is_not_forgotten_under_a_connection() {
         assert_eq!(ledger.cells(), 0);
     });
 }
+
+#[test]
+fn a_route_takes_exactly_its_number_of_those_who_come_at_once() {
+    const ROUTE: &str = "ns/gw/http|ns/route";
+    loom::model(|| {
+        let ledger = Ledger::new();
+        ledger.configure(&[limit(2), LimitConfig { name: "r".into(), value: 1, cells: vec![ROUTE.into()] }]);
+        let guests: Vec<_> = (0..2)
+            .map(|_| {
+                let ledger = ledger.clone();
+                thread::spawn(move || {
+                    let mut slot = ledger.acquire(&ledger.cell(KEY)).expect("room for two");
+                    let extended = slot.extend(&ledger.cell(ROUTE)).is_ok();
+                    (slot, extended)
+                })
+            })
+            .collect();
+        let guests: Vec<_> = guests.into_iter().map(|guest| guest.join().expect("no panic")).collect();
+        assert_eq!(guests.iter().filter(|(_, extended)| *extended).count(), 1);
+        ledger.check_invariants();
+        assert_eq!((ledger.cell_count(KEY), ledger.cell_count(ROUTE)), (2, 1));
+        drop(guests);
+        assert_eq!((ledger.cell_count(KEY), ledger.cell_count(ROUTE)), (0, 0));
+        ledger.check_invariants();
+    });
+}
+
+#[test]
+fn a_transfer_during_an_edit_is_seen_in_one_place() {
+    const HALL: &str = "hall";
+    loom::model(|| {
+        let ledger = Ledger::new();
+        ledger.configure(&[limit(1)]);
+        let mut slot = ledger.acquire(&ledger.cell(HALL)).expect("no limit");
+        let moving = {
+            let ledger = ledger.clone();
+            thread::spawn(move || {
+                slot.transfer(&ledger.cell(KEY)).expect("room");
+                slot
+            })
+        };
+        ledger.configure(&[LimitConfig { name: "l".into(), value: 1, cells: vec![KEY.into(), HALL.into()] }]);
+        ledger.check_invariants();
+        assert_eq!(ledger.snapshot().first().map(|limit| limit.current), Some(1));
+        let slot = moving.join().expect("no panic");
+        assert_eq!((ledger.cell_count(HALL), ledger.cell_count(KEY)), (0, 1));
+        drop(slot);
+        ledger.check_invariants();
+    });
+}

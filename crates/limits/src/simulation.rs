@@ -1,8 +1,10 @@
 //! Random histories of connections and edits, checked against a model that is too simple to be wrong: the list of open connections.
 
-use crate::{Cell, Ledger, LimitConfig, Slot};
+use crate::{Cell, Ledger, LimitConfig, Refusal, Slot};
 
-const KEYS: [&str; 4] = ["ns/a/http", "ns/a/alt", "ns/b/http", "ns/b/alt"];
+/// Listeners, then routes.
+const KEYS: [&str; 7] = ["ns/a/http", "ns/a/alt", "ns/b/http", "ns/b/alt", "ns/a/http|ns/r", "ns/a/http|ns/s", "ns/b/alt|ns/r"];
+const LISTENERS: usize = 4;
 
 /// SplitMix64: a seed gives the same history everywhere.
 struct Seeded(u64);
@@ -23,31 +25,85 @@ struct World {
     ledger: Ledger,
     limits: Vec<LimitConfig>,
     cells: Vec<(usize, Cell)>,
-    open: Vec<(usize, Slot)>,
+    /// Each with the cells that it is in: its listener's first.
+    open: Vec<(Vec<usize>, Slot)>,
+    ceiling: Option<u64>,
     refused: u64,
 }
 
 impl World {
     fn count(&self, limit: &LimitConfig) -> u64 {
-        self.open.iter().filter(|(key, _)| limit.cells.iter().any(|cell| **cell == *KEYS[*key])).count() as u64
+        let within = |key: &usize| limit.cells.iter().any(|cell| **cell == *KEYS[*key]);
+        self.open.iter().flat_map(|(keys, _)| keys).filter(|key| within(key)).count() as u64
+    }
+
+    /// The first limit that is reached for a connection that comes to `to` and leaves `from`.
+    fn obstacle(&self, to: usize, from: Option<usize>) -> Option<&LimitConfig> {
+        let over = |limit: &LimitConfig, key: usize| limit.cells.iter().any(|cell| **cell == *KEYS[key]);
+        let blocks = |limit: &&LimitConfig| {
+            over(limit, to) && !from.is_some_and(|from| over(limit, from)) && self.count(limit) >= limit.value
+        };
+        self.limits.iter().find(blocks)
+    }
+
+    /// Compares what happened with what should have.
+    fn judge(&mut self, outcome: Result<(), Refusal>, expected: Option<(&str, u64, u64)>) -> bool {
+        match (outcome, expected) {
+            (Ok(()), None) => return true,
+            (Err(refusal), Some(expected)) => assert_eq!((&*refusal.limit, refusal.current, refusal.value), expected),
+            (Ok(()), Some(limit)) => panic!("one too many for {limit:?}"),
+            (Err(refusal), None) => panic!("refused without need: {refusal}"),
+        }
+        self.refused += 1;
+        false
     }
 
     fn open(&mut self, random: &mut Seeded) {
-        if self.cells.is_empty() {
+        let Some((key, cell)) = self.some_cell(random, |key| key < LISTENERS) else { return };
+        let obstacle = self.obstacle(key, None).map(|limit| (limit.name.to_string(), self.count(limit), limit.value));
+        let full = self.ceiling.filter(|ceiling| self.open.len() as u64 >= *ceiling);
+        let expected = obstacle.or(full.map(|ceiling| ("ceiling".to_owned(), self.open.len() as u64, ceiling)));
+        let expected = expected.as_ref().map(|(name, current, value)| (name.as_str(), *current, *value));
+        let mut slot = None;
+        let outcome = self.ledger.acquire(&cell).map(|it| slot = Some(it));
+        self.judge(outcome, expected);
+        self.open.extend(slot.map(|slot| (vec![key], slot)));
+    }
+
+    fn extend(&mut self, random: &mut Seeded) {
+        let Some((key, cell)) = self.some_cell(random, |key| key >= LISTENERS) else { return };
+        if self.open.is_empty() {
             return;
         }
-        let (key, cell) = &self.cells[random.below(self.cells.len())];
-        let full = |limit: &&LimitConfig| limit.cells.iter().any(|cell| **cell == *KEYS[*key]) && self.count(limit) >= limit.value;
-        let expected = self.limits.iter().find(full);
-        match (self.ledger.acquire(cell), expected) {
-            (Ok(slot), None) => self.open.push((*key, slot)),
-            (Err(refusal), Some(limit)) => {
-                assert_eq!((&refusal.limit, refusal.current, refusal.value), (&limit.name, self.count(limit), limit.value));
-                self.refused += 1;
-            }
-            (Ok(_), Some(limit)) => panic!("one too many for {limit:?}"),
-            (Err(refusal), None) => panic!("refused without need: {refusal}"),
+        let at = random.below(self.open.len());
+        let known = self.open[at].0.contains(&key);
+        let obstacle = self.obstacle(key, None).filter(|_| !known).map(|limit| (limit.name.to_string(), self.count(limit), limit.value));
+        let expected = obstacle.as_ref().map(|(name, current, value)| (name.as_str(), *current, *value));
+        let outcome = self.open[at].1.extend(&cell);
+        if self.judge(outcome, expected) && !known {
+            self.open[at].0.push(key);
         }
+    }
+
+    fn transfer(&mut self, random: &mut Seeded) {
+        let Some((key, cell)) = self.some_cell(random, |key| key < LISTENERS) else { return };
+        if self.open.is_empty() {
+            return;
+        }
+        let at = random.below(self.open.len());
+        let from = self.open[at].0[0];
+        let obstacle = self.obstacle(key, Some(from)).filter(|_| key != from);
+        let obstacle = obstacle.map(|limit| (limit.name.to_string(), self.count(limit), limit.value));
+        let expected = obstacle.as_ref().map(|(name, current, value)| (name.as_str(), *current, *value));
+        let outcome = self.open[at].1.transfer(&cell);
+        if self.judge(outcome, expected) {
+            self.open[at].0[0] = key;
+        }
+    }
+
+    fn some_cell(&self, random: &mut Seeded, fits: impl Fn(usize) -> bool) -> Option<(usize, Cell)> {
+        let cells: Vec<_> = self.cells.iter().filter(|(key, _)| fits(*key)).collect();
+        (!cells.is_empty()).then(|| cells[random.below(cells.len())]).map(|(key, cell)| (*key, cell.clone()))
     }
 
     fn edit(&mut self, random: &mut Seeded) {
@@ -60,10 +116,17 @@ impl World {
         }
         self.ledger.configure(&limits);
         self.limits = limits;
+        if random.below(2) == 0 {
+            let value = 5 + random.below(20) as u64;
+            self.ledger.set_ceiling("ceiling".into(), value);
+            self.ceiling = Some(value);
+        }
     }
 
     fn step(&mut self, random: &mut Seeded) {
-        match random.below(20) {
+        match random.below(30) {
+            20..=25 => self.extend(random),
+            26..=28 => self.transfer(random),
             0..=8 => self.open(random),
             9..=14 if !self.open.is_empty() => drop(self.open.swap_remove(random.below(self.open.len()))),
             15..=16 => self.edit(random),
@@ -82,9 +145,10 @@ impl World {
             assert_eq!((&limit.name, limit.value, self.count(limit)), (&state.name, state.value, state.current));
         }
         for (index, key) in KEYS.iter().enumerate() {
-            let open = self.open.iter().filter(|(key, _)| *key == index).count() as u64;
+            let open = self.open.iter().flat_map(|(keys, _)| keys).filter(|key| **key == index).count() as u64;
             assert_eq!(self.ledger.cell_count(key), open, "{key}");
         }
+        assert_eq!(self.ledger.ceiling().current, self.open.len() as u64);
     }
 }
 

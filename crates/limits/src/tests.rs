@@ -196,3 +196,110 @@ fn a_cell_named_twice_counts_once_and_the_first_of_two_names_wins() {
     assert_eq!(fill(&ledger, &ledger.cell(HTTP), 100).len(), 2);
     assert_eq!(ledger.snapshot().len(), 1);
 }
+
+const ROUTE: &str = "default/eg/http|default/shop";
+const OTHER_ROUTE: &str = "default/eg/http|default/blog";
+
+#[test]
+fn a_route_counts_each_connection_once_and_until_it_ends() {
+    let ledger = ledger(&[limit("gateway", 10, &[HTTP]), limit("shop", 2, &[ROUTE])]);
+    let (http, shop, blog) = (ledger.cell(HTTP), ledger.cell(ROUTE), ledger.cell(OTHER_ROUTE));
+    let mut slots = fill(&ledger, &http, 4);
+    for _ in 0..3 {
+        slots[0].extend(&shop).expect("the first of two");
+        slots[0].extend(&blog).expect("no limit");
+        slots[1].extend(&shop).expect("the second of two");
+    }
+    assert_eq!((ledger.cell_count(ROUTE), ledger.cell_count(OTHER_ROUTE), ledger.cell_count(HTTP)), (2, 1, 4));
+    assert_eq!(slots[2].extend(&shop), Err(Refusal { limit: "shop".into(), current: 2, value: 2 }));
+    slots[2].extend(&blog).expect("other routes are open to it");
+    assert_eq!((state(&ledger, "shop").refused, state(&ledger, "gateway").refused, state(&ledger, "gateway").current), (1, 0, 4));
+    ledger.check_invariants();
+    drop(slots.remove(0));
+    assert_eq!((state(&ledger, "shop").refusing, state(&ledger, "shop").cleared), (false, 1));
+    slots[1].extend(&shop).expect("the slot is back");
+    drop(slots);
+    assert_eq!((ledger.cell_count(ROUTE), ledger.cell_count(OTHER_ROUTE), ledger.cell_count(HTTP)), (0, 0, 0));
+    assert_eq!(ledger.ceiling().current, 0);
+    ledger.check_invariants();
+}
+
+#[test]
+fn a_routes_limit_that_comes_later_finds_the_true_count() {
+    let ledger = Ledger::new();
+    let (http, shop) = (ledger.cell(HTTP), ledger.cell(ROUTE));
+    let mut slots = fill(&ledger, &http, 4);
+    slots.iter_mut().take(3).for_each(|slot| slot.extend(&shop).expect("no limit"));
+    ledger.configure(&[limit("shop", 2, &[ROUTE])]);
+    assert_eq!(state(&ledger, "shop").current, 3);
+    assert!(slots[3].extend(&shop).is_err());
+    slots[0].extend(&shop).expect("nobody is thrown out");
+    slots.drain(..2);
+    assert!(slots[1].extend(&shop).is_ok(), "1 of 2");
+}
+
+#[test]
+fn an_extension_outlives_its_handles_and_its_place_is_not_given_away() {
+    let ledger = Ledger::new();
+    let mut slot = ledger.acquire(&ledger.cell(HTTP)).expect("no limit");
+    slot.extend(&ledger.cell(ROUTE)).expect("no limit");
+    assert_eq!(ledger.cells(), 2, "the connection needs both");
+    slot.extend(&ledger.cell(OTHER_ROUTE)).expect("no limit");
+    slot.extend(&ledger.cell(ROUTE)).expect("it has it");
+    assert_eq!((ledger.cell_count(ROUTE), ledger.cell_count(OTHER_ROUTE)), (1, 1));
+    drop(slot);
+    assert_eq!(ledger.cells(), 0);
+}
+
+#[test]
+fn a_connection_moves_to_its_listener_when_that_is_known() {
+    const HALL: &str = "handshakes";
+    let ledger = ledger(&[limit("hall", 2, &[HALL]), limit("both", 2, &[HALL, HTTP]), limit("http", 1, &[HTTP])]);
+    let (hall, http) = (ledger.cell(HALL), ledger.cell(HTTP));
+    let mut first = ledger.acquire(&hall).expect("room");
+    let mut second = ledger.acquire(&hall).expect("room");
+    assert_eq!(*ledger.acquire(&hall).expect_err("2 of 2").limit, *"hall");
+    first.transfer(&http).expect("`both` is full, but it is in there already");
+    first.transfer(&http).expect("it is there");
+    assert_eq!(second.transfer(&http), Err(Refusal { limit: "http".into(), current: 1, value: 1 }));
+    assert_eq!((ledger.cell_count(HALL), ledger.cell_count(HTTP), state(&ledger, "both").cleared), (1, 1, 0));
+    ledger.check_invariants();
+    drop(first);
+    second.transfer(&http).expect("room");
+    assert_eq!((ledger.cell_count(HALL), ledger.cell_count(HTTP), ledger.ceiling().current), (0, 1, 1));
+    drop(second);
+    ledger.check_invariants();
+}
+
+#[test]
+fn the_ceiling_is_over_all_connections_and_outlives_edits() {
+    let ledger = ledger(&[limit("l", 1, &[HTTP])]);
+    assert_eq!(ledger.ceiling().value, u64::MAX);
+    ledger.set_ceiling("process".into(), 3);
+    let (http, other, shop) = (ledger.cell(HTTP), ledger.cell(OTHER), ledger.cell(ROUTE));
+    let mut slots = fill(&ledger, &http, 100);
+    slots[0].extend(&shop).expect("an extension is not another connection");
+    slots.extend(fill(&ledger, &other, 100));
+    assert_eq!((slots.len(), ledger.ceiling().current, ledger.ceiling().refused), (3, 3, 1));
+    assert_eq!(*ledger.acquire(&http).expect_err("both are full").limit, *"l");
+    assert_eq!(*ledger.acquire(&other).expect_err("full").limit, *"process");
+    ledger.configure(&[]);
+    assert!(ledger.acquire(&http).is_err());
+    slots.pop();
+    assert_eq!((ledger.ceiling().refusing, ledger.ceiling().cleared), (false, 1));
+    assert!(ledger.acquire(&http).is_ok());
+    ledger.check_invariants();
+}
+
+#[test]
+fn fullness_is_that_of_the_fullest_limit() {
+    let ledger = ledger(&[limit("wide", 10, &[HTTP, OTHER]), limit("narrow", 4, &[HTTP])]);
+    let (http, other) = (ledger.cell(HTTP), ledger.cell(OTHER));
+    assert_eq!(ledger.fullness(&http), 0);
+    let _three = fill(&ledger, &http, 3);
+    assert_eq!((ledger.fullness(&http), ledger.fullness(&other)), (75, 30));
+    let _one = fill(&ledger, &http, 100);
+    assert_eq!((ledger.fullness(&http), ledger.fullness(&other)), (100, 40));
+    ledger.set_ceiling("process".into(), 5);
+    assert_eq!(ledger.fullness(&other), 80);
+}

@@ -25,7 +25,8 @@ pub type ClientTrafficPolicy = Object<ClientTrafficPolicySpec>;
 pub struct ClientTrafficPolicySpec {
     /// The one target. Deprecated in favour of targetRefs.
     pub target_ref: Option<PolicyTargetReference>,
-    /// The Gateways or ListenerSets, or their sections, that the policy applies to.
+    /// The Gateways or ListenerSets, or their sections, or the HTTPRoutes that the policy applies to. For an HTTPRoute only
+    /// connection.connectionLimit.value has a meaning: it limits the connections that carry requests for that route.
     pub target_refs: Vec<PolicyTargetReference>,
     /// Applies the policy to the objects whose labels fit.
     pub target_selectors: Vec<TargetSelector>,
@@ -74,7 +75,7 @@ pub struct TargetSelector {
     /// API group of the targets. Default: gateway.networking.k8s.io.
     #[serde(default = "gateway_group")]
     pub group: String,
-    /// Kind of the targets.
+    /// Kind of the targets: Gateway, ListenerSet or HTTPRoute.
     pub kind: String,
     /// Labels that a target must have with exactly these values.
     #[serde(default)]
