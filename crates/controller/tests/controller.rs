@@ -314,7 +314,8 @@ async fn a_burst_costs_one_write_for_each_route_and_few_for_the_gateway() {
         rig.take(&mut plane).await;
         messages += 1;
     }
-    assert!(messages <= 10, "{messages} messages");
+    // On an idle machine it is one or two; the bound only says that it is not one for each.
+    assert!(messages <= ROUTES_MADE / 2, "{messages} messages");
     let attached =
         |api: &Api| api.get(GATEWAYS, SYSTEM, "eg").filter(|it| it["status"]["listeners"][0]["attachedRoutes"] == ROUTES_MADE + 1);
     rig.api.until("all routes counted", attached).await;
@@ -325,7 +326,7 @@ async fn a_burst_costs_one_write_for_each_route_and_few_for_the_gateway() {
         *writes.entry(path).or_default() += 1;
     }
     let gateway = writes.iter().find(|(path, _)| path.ends_with("/gateways/eg/status")).map(|(_, count)| *count);
-    assert!(gateway.is_some_and(|count| count <= 10), "{gateway:?}");
+    assert!(gateway.is_some_and(|count| count <= ROUTES_MADE / 2), "{gateway:?}");
     assert!(writes.iter().filter(|(path, _)| path.contains("/httproutes/")).all(|(_, count)| *count == 1), "{writes:?}");
     rig.end().await;
 }
