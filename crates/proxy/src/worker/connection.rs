@@ -129,7 +129,7 @@ impl Downstream {
     }
 
     /// Serves it to its end.
-    // Not an `async fn`, which would hold `self` twice.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold `self` twice")]
     pub(crate) fn serve(mut self) -> impl Future<Output = ()> {
         async move {
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
@@ -273,7 +273,6 @@ fn refusal(invalid: Invalid) -> Reply {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     use tokio::net::TcpListener;
     use tokio::task::LocalSet;
@@ -309,7 +308,6 @@ mod tests {
             stats: crate::stats::per_worker(1),
             log: Arc::new(Nowhere),
             log_id: 1,
-            draining: AtomicBool::new(false),
         };
         let log = Rc::new(LogBuffer::new(Arc::new(Nowhere), team.logger.clone()));
         let socket = Rc::new(LocalSocket::new(Arc::new(socket), log));

@@ -92,7 +92,7 @@ impl Load {
         self.0.store(count, Ordering::Relaxed);
     }
 
-    fn read(&self) -> usize {
+    pub(crate) fn read(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
