@@ -34,7 +34,7 @@ async fn a_request_is_written_anew() {
     assert_eq!(
         seen,
         format!(
-            "GET /b/c?d=e HTTP/1.1\r\nhost: A.test:8080\r\nX-Mine: yes\r\nx-forwarded-for: 1.2.3.4, 5.6.7.8, 127.0.0.1\r\n\
+            "GET /b/c?d=e HTTP/1.1\r\nhost: A.test:8080\r\nX-Mine: yes\r\nx-forwarded-for: 1.2.3.4,5.6.7.8,127.0.0.1\r\n\
              x-forwarded-proto: http\r\nx-envoy-external-address: 127.0.0.1\r\nx-request-id: {id}\r\n\r\n"
         )
     );

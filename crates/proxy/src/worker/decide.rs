@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
 use weir_http1::{Body, Connection, Form, Known, Request, authority, write};
 use weir_model::{Action, Redirect, Rule, Scheme};
 use weir_route::{Found, Matched, RequestView, path};
@@ -15,6 +16,7 @@ use super::edit::{RequestFilters, rewritten_path};
 use super::local::{Choice, LocalConfig, LocalSocket, redirect_port};
 use super::upstream::Endpoint;
 use super::work::{Plan, Work};
+use crate::access_log;
 
 /// What becomes of a request.
 pub(crate) enum Decision {
@@ -238,19 +240,15 @@ impl Out<'_, '_> {
     fn write_ours(&mut self) {
         let View { head, request, .. } = *self.view;
         let edits = &self.filters.edits;
-        let mut text = [0; 46];
-        let address = {
-            let mut rest = text.as_mut_slice();
-            let _ = write!(rest, "{}", self.peer.ip());
-            let left = rest.len();
-            text.get(..46 - left).unwrap_or_default()
-        };
+        let mut address = SmallVec::<[u8; 48]>::new();
+        access_log::address(&mut address, self.peer, false);
+        let address = address.as_slice();
         let out = &mut *self.head;
         if edits.keep(b"x-forwarded-for") {
             out.extend_from_slice(b"x-forwarded-for: ");
             for field in request.fields.iter().filter(|field| field.known == Known::XForwardedFor) {
                 out.extend_from_slice(field.value.bytes(head));
-                out.extend_from_slice(b", ");
+                out.push(b',');
             }
             out.extend_from_slice(address);
             out.extend_from_slice(b"\r\n");
