@@ -403,7 +403,7 @@ impl Control {
                         gateway: limit.gateway.clone(),
                         scope: limit.scope,
                         max: state.value,
-                        current: state.current,
+                        current: last.current,
                         refused: *count,
                         total: state.refused,
                         last_client: last.client,

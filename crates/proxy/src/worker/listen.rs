@@ -15,6 +15,7 @@ use weir_limits::Slot;
 use super::connection::Downstream;
 use super::local::LocalSocket;
 use super::{Handoff, Worker};
+use crate::control::Refusee;
 
 /// How many connections are accepted before others get their turn, so that a flood of them cannot starve those that are served.
 const BATCH: usize = 16;
@@ -73,7 +74,8 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
             // A reset: no TIME_WAIT on our side, nothing to drain, and the client knows at once.
             let _ = sockopt::set_socket_linger(&descriptor, Some(Duration::ZERO));
             drop(descriptor);
-            worker.team.refusals.note(&refusal.limit, peer, socket.socket.address);
+            let refusee = Refusee { client: peer, local: socket.socket.address, current: refusal.current };
+            worker.team.refusals.note(&refusal.limit, refusee);
         }
         Ok(slot) => {
             let handoff = Handoff { socket: socket.socket.id, descriptor, peer, slot };
