@@ -85,24 +85,12 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
     }
     let text = std::str::from_utf8(request.target.bytes(head)).unwrap_or_default();
     let (raw_path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let normal = match (request.form, raw_path) {
-        (Form::Asterisk, _) => Ok(path::Normal { path: Cow::Borrowed("*"), redirect: false }),
-        (Form::Absolute, "") => Ok(path::Normal { path: Cow::Borrowed("/"), redirect: false }),
-        (_, raw) => path::normalise(raw.as_bytes(), &path::Options::default()),
-    };
-    let Ok(normal) = normal else {
+    let Ok(normal) = normal_path(request.form, raw_path) else {
         return Decision::Reply(Reply::new(400, "-", Details::Text("path_normalization_failed"), "the path cannot be normalised\n"));
     };
     let full_authority = std::str::from_utf8(request.authority.bytes(head)).unwrap_or_default();
     let name = authority(full_authority.as_bytes()).map_or(full_authority, |it| it.host);
-    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        host.clear();
-        host.push_str(name);
-        host.make_ascii_lowercase();
-        host.as_str()
-    } else {
-        name
-    };
+    let name = lower_case(name, host);
     if normal.redirect {
         location.clear();
         // Writing into a Vec cannot fail.
@@ -146,6 +134,26 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
             Choice::NoTarget => Decision::Reply(Reply::new(500, "-", Details::Text("no_backend"), "the route has no backend\n")),
         },
     }
+}
+
+/// The path that routes see and the backend gets.
+fn normal_path(form: Form, raw: &str) -> Result<path::Normal<'_>, path::BadPath> {
+    match (form, raw) {
+        (Form::Asterisk, _) => Ok(path::Normal { path: Cow::Borrowed("*"), redirect: false }),
+        (Form::Absolute, "") => Ok(path::Normal { path: Cow::Borrowed("/"), redirect: false }),
+        (_, raw) => path::normalise(raw.as_bytes(), &path::Options::default()),
+    }
+}
+
+/// `name` in lower case; in `place` if it is not.
+fn lower_case<'a>(name: &'a str, place: &'a mut String) -> &'a str {
+    if !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return name;
+    }
+    place.clear();
+    place.push_str(name);
+    place.make_ascii_lowercase();
+    place
 }
 
 fn fail(reason: &weir_model::FailReason) -> Decision {
