@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::hooks::Hooks;
@@ -20,6 +21,8 @@ pub(crate) struct Api {
     pub(crate) address: String,
     pub(crate) stop: CancellationToken,
     registry: RwLock<Arc<Registry>>,
+    /// Counts registries.
+    served: watch::Sender<u64>,
     /// Held while a registry is made, so that an older one never replaces a newer one.
     remake: Mutex<()>,
 }
@@ -27,11 +30,25 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(store: Store, hooks: Hooks, git_version: String, address: String, stop: CancellationToken) -> Self {
         let registry = Registry::new(&store.list(CRDS, None).0, None);
-        Self { store, hooks, git_version, address, stop, registry: RwLock::new(Arc::new(registry)), remake: Mutex::new(()) }
+        Self {
+            store,
+            hooks,
+            git_version,
+            address,
+            stop,
+            registry: RwLock::new(Arc::new(registry)),
+            served: watch::Sender::new(0),
+            remake: Mutex::new(()),
+        }
     }
 
     pub(crate) fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read())
+    }
+
+    /// Told when other resources are served.
+    pub(crate) fn served(&self) -> watch::Receiver<u64> {
+        self.served.subscribe()
     }
 
     /// Serves what the CRDs now say.
@@ -40,6 +57,7 @@ impl Api {
         let before = self.registry();
         let now = Registry::new(&self.store.list(CRDS, None).0, Some(&before));
         *self.registry.write() = Arc::new(now);
+        self.served.send_modify(|count| *count += 1);
     }
 
     /// Writes, and keeps the registry true when a CRD was written.

@@ -222,3 +222,15 @@ fn plain_resource(resource: &Resource) -> Vec<Value> {
     }
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::rank;
+
+    #[test]
+    fn stable_versions_come_first() {
+        let mut versions = ["v1alpha1", "v2", "v1beta2", "v10", "v1", "v1beta1", "x"];
+        versions.sort_by_key(|v| std::cmp::Reverse(rank(v)));
+        assert_eq!(versions, ["v10", "v2", "v1", "v1beta2", "v1beta1", "v1alpha1", "x"]);
+    }
+}

@@ -314,7 +314,8 @@ async fn a_burst_costs_one_write_for_each_route_and_few_for_the_gateway() {
         rig.take(&mut plane).await;
         messages += 1;
     }
-    assert!(messages <= 10, "{messages} messages");
+    // On an idle machine it is one or two; the bound only says that it is not one for each.
+    assert!(messages <= ROUTES_MADE / 2, "{messages} messages");
     let attached =
         |api: &Api| api.get(GATEWAYS, SYSTEM, "eg").filter(|it| it["status"]["listeners"][0]["attachedRoutes"] == ROUTES_MADE + 1);
     rig.api.until("all routes counted", attached).await;
@@ -325,14 +326,13 @@ async fn a_burst_costs_one_write_for_each_route_and_few_for_the_gateway() {
         *writes.entry(path).or_default() += 1;
     }
     let gateway = writes.iter().find(|(path, _)| path.ends_with("/gateways/eg/status")).map(|(_, count)| *count);
-    assert!(gateway.is_some_and(|count| count <= 10), "{gateway:?}");
+    assert!(gateway.is_some_and(|count| count <= ROUTES_MADE / 2), "{gateway:?}");
     assert!(writes.iter().filter(|(path, _)| path.contains("/httproutes/")).all(|(_, count)| *count == 1), "{writes:?}");
     rig.end().await;
 }
 
 #[tokio::test]
 async fn the_log_speaks_of_limits_when_there_are_limits_and_not_otherwise() {
-    let (log, _guard) = Log::start();
     let mut rig = Rig::start(|api| {
         walkthrough(api);
         api.delete(POLICIES, SYSTEM, "policy");
@@ -342,7 +342,7 @@ async fn the_log_speaks_of_limits_when_there_are_limits_and_not_otherwise() {
     rig.take(&mut plane).await;
     rig.bring_up(&mut plane).await;
     rig.api.until("Programmed", |api| is(api.get(GATEWAYS, SYSTEM, "eg").as_ref(), "/status/conditions", "Programmed", "True")).await;
-    let words: Vec<_> = log.grep();
+    let words: Vec<_> = Log::grep();
     // The targets of the lines (`weir_controller::limits_log`) are among what is searched.
     assert!(words.is_empty(), "{words:#?}");
     for value in [5, 7] {
@@ -351,7 +351,7 @@ async fn the_log_speaks_of_limits_when_there_are_limits_and_not_otherwise() {
     }
     rig.api.delete(POLICIES, SYSTEM, "policy");
     rig.take_until(&mut plane, |model| model.limits.is_empty()).await;
-    let said = |text: &str| log.grep().into_iter().find(|line| line["message"].as_str().is_some_and(|it| it.contains(text)));
+    let said = |text: &str| Log::grep().into_iter().find(|line| line["message"].as_str().is_some_and(|it| it.contains(text)));
     let wait = async {
         while said("removed").is_none() {
             tokio::task::yield_now().await;

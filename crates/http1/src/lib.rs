@@ -5,7 +5,7 @@
 //!
 //! - [`Request::parse`] and [`Response::parse`] read heads into reusable storage: spans into the buffer, no allocation.
 //! - [`Body`] says how a message's body is framed; [`Chunked`] takes chunked bodies apart, in place.
-//! - [`write`] holds what is needed to write a head.
+//! - [`mod@write`] holds what is needed to write a head.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod chunked;

@@ -259,28 +259,22 @@ fn address_member(out: &mut Vec<u8>, key: &str, value: Option<SocketAddr>) {
     }
 }
 
-/// Appends an address, with its port or without.
-pub(crate) fn address(out: &mut Vec<u8>, value: SocketAddr, port: bool) {
+/// Appends an address, with its port or without. Without the formatting machinery, since every request needs it.
+pub(crate) fn address(out: &mut impl Extend<u8>, value: SocketAddr, port: bool) {
     let mut digits = itoa::Buffer::new();
     match value {
         SocketAddr::V4(value) => {
-            let [a, b, c, d] = value.ip().octets();
-            for (part, dot) in [(a, true), (b, true), (c, true), (d, false)] {
-                out.extend_from_slice(digits.format(part).as_bytes());
-                if dot {
-                    out.push(b'.');
-                }
+            for (place, part) in value.ip().octets().into_iter().enumerate() {
+                out.extend((place > 0).then_some(b'.'));
+                out.extend(digits.format(part).bytes());
             }
         }
-        SocketAddr::V6(value) => {
-            use std::io::Write;
-            // Writing into a Vec cannot fail.
-            let _ = if port { write!(out, "[{}]", value.ip()) } else { write!(out, "{}", value.ip()) };
-        }
+        SocketAddr::V6(value) if port => out.extend(format!("[{}]", value.ip()).into_bytes()),
+        SocketAddr::V6(value) => out.extend(value.ip().to_string().into_bytes()),
     }
     if port {
-        out.push(b':');
-        out.extend_from_slice(digits.format(value.port()).as_bytes());
+        out.extend([b':']);
+        out.extend(digits.format(value.port()).bytes());
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn start(shared: Arc<Shared>) -> io::Result<Arc<Orders>> {
 
 async fn run(shared: Arc<Shared>, orders: Arc<Orders>) {
     let mut serving: BTreeMap<SocketAddr, AbortHandle> = BTreeMap::new();
+    let mut complained = BTreeSet::new();
     let settings = &shared.team.settings;
     loop {
         let wanted: BTreeSet<SocketAddr> = {
@@ -91,10 +92,13 @@ async fn run(shared: Arc<Shared>, orders: Arc<Orders>) {
             }
             match TcpListener::bind(address).await {
                 Ok(listener) => {
+                    complained.remove(&address);
                     serving.insert(address, tokio::task::spawn_local(accept(shared.clone(), listener, address)).abort_handle());
                 }
                 Err(error) => {
-                    tracing::warn!(%address, %error, "metrics or readiness cannot be served here; it is tried again");
+                    if complained.insert(address) {
+                        tracing::warn!(%address, %error, "metrics or readiness cannot be served here; it is tried again");
+                    }
                     failed = true;
                 }
             }

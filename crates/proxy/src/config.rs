@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use weir_limits::Cell;
@@ -112,7 +112,7 @@ pub(crate) struct BackendState {
 pub(crate) struct Socket {
     pub(crate) id: u64,
     pub(crate) address: SocketAddr,
-    /// The port for redirects that name none: the one that was bound, unless that is the container's (then a Service stands before it).
+    /// The container's own port was bound, so a Service stands before it and clients know another port.
     pub(crate) via_service: bool,
     pub(crate) port: Arc<Port>,
     /// One for each worker.
@@ -120,8 +120,6 @@ pub(crate) struct Socket {
     /// Where requests are logged; the same for all sockets of an attachment, which `log_id` tells apart.
     pub(crate) log: Arc<dyn LogSink>,
     pub(crate) log_id: u64,
-    /// Answers carry `connection: close`.
-    pub(crate) draining: AtomicBool,
 }
 
 impl PortConfig {

@@ -11,7 +11,7 @@ use weir_model::GatewayName;
 
 use crate::config::{Cluster, Port, TargetConfig};
 use crate::control::{Readiness, Shared, View};
-use crate::stats::{BOUNDS_MS, Classes, Count, Histogram};
+use crate::stats::{BOUNDS, Classes, Count, Histogram};
 
 /// Whether the gateways at `ip` can be sent traffic, with the status that says so.
 pub(crate) fn ready(shared: &Shared, ip: IpAddr) -> (u16, String) {
@@ -212,9 +212,9 @@ impl Family<'_> {
     }
 
     fn histogram<'a>(&mut self, labels: &str, stats: impl Iterator<Item = &'a Histogram>) {
-        let (mut counts, mut total, mut below) = ([0; BOUNDS_MS.len() + 1], 0.0, 0);
+        let (mut counts, mut total, mut below) = ([0; BOUNDS.len() + 1], 0.0, 0);
         stats.for_each(|histogram| histogram.add_to(&mut counts, &mut total));
-        let bounds = BOUNDS_MS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        let bounds = BOUNDS.iter().map(|micros| (*micros as f64 / 1000.0).to_string()).chain(["+Inf".to_owned()]);
         for (bound, count) in bounds.zip(counts) {
             below += count;
             self.series("_bucket", &format!("{labels},le=\"{bound}\""), below);

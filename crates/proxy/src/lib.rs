@@ -154,6 +154,11 @@ impl DataPlane {
         Arc::new(self.handle.shared.report())
     }
 
+    /// How many client connections each worker has.
+    pub fn loads(&self) -> Vec<usize> {
+        self.handle.shared.team.members.iter().map(|member| member.load.read()).collect()
+    }
+
     /// Drains and detaches every gateway: stops accepting, closes idle connections at once and the others after their answer, at the
     /// latest after `timeout`.
     pub async fn drain(&self, timeout: Duration) {

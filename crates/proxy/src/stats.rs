@@ -24,40 +24,40 @@ impl Count {
     }
 }
 
-/// The upper bounds of the buckets in milliseconds; Envoy's defaults.
-pub(crate) const BOUNDS_MS: [f64; 19] = [
-    0.5,
-    1.0,
-    5.0,
-    10.0,
-    25.0,
-    50.0,
-    100.0,
-    250.0,
-    500.0,
-    1000.0,
-    2500.0,
-    5000.0,
-    10000.0,
-    30000.0,
-    60000.0,
-    300_000.0,
-    600_000.0,
-    1_800_000.0,
-    3_600_000.0,
+/// The upper bounds of the buckets in microseconds; Envoy's defaults, which run from half a millisecond to an hour.
+pub(crate) const BOUNDS: [u64; 19] = [
+    500,
+    1_000,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+    600_000_000,
+    1_800_000_000,
+    3_600_000_000,
 ];
 
 /// A histogram of durations.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    buckets: [Count; BOUNDS_MS.len() + 1],
+    buckets: [Count; BOUNDS.len() + 1],
     sum_micros: Count,
 }
 
 impl Histogram {
     pub(crate) fn record(&self, time: Duration) {
         let micros = time.as_micros() as u64;
-        let place = BOUNDS_MS.iter().position(|bound| micros <= (*bound * 1000.0) as u64).unwrap_or(BOUNDS_MS.len());
+        let place = BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len());
         if let Some(bucket) = self.buckets.get(place) {
             bucket.add(1);
         }
@@ -65,7 +65,7 @@ impl Histogram {
     }
 
     /// The buckets' counts (not cumulative) and the sum in milliseconds, added to what is there.
-    pub(crate) fn add_to(&self, counts: &mut [u64; BOUNDS_MS.len() + 1], sum_ms: &mut f64) {
+    pub(crate) fn add_to(&self, counts: &mut [u64; BOUNDS.len() + 1], sum_ms: &mut f64) {
         for (sum, bucket) in counts.iter_mut().zip(&self.buckets) {
             *sum += bucket.read();
         }

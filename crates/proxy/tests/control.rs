@@ -216,3 +216,61 @@ async fn metrics_have_the_names_that_dashboards_read() {
     );
     assert_eq!(page.matches("# TYPE envoy_http_downstream_rq_time histogram").count(), 1);
 }
+
+#[tokio::test]
+async fn a_gateway_may_be_attached_after_its_model_came() {
+    let origin = Origin::plain().await;
+    let plane = DataPlane::start(Settings { workers: 1, ..Settings::default() }).unwrap();
+    let (publish, mut answers) = plane.connect();
+    let delta = Model::default().diff(&model(vec![forward("b")], &[("b", &[origin.address])]));
+    publish.send(Publish { epoch: 1, version: 1, base: 0, delta }).await.unwrap();
+    while !matches!(answers.recv().await.unwrap(), Answer::Acknowledgement(_)) {}
+    let address = address();
+    let (_plan, plan) = watch::channel(BindPlan { addresses: vec![address], ports: [(10080, PORT)].into(), pod_ip: None });
+    let _attachment = plane.attach(gateway(), plan, Arc::new(Log::default()));
+    let mut client = Client::to(SocketAddr::new(address, PORT)).await;
+    client.send(GET).await;
+    assert!(client.until("ok").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn names_are_resolved() {
+    let origin = Origin::plain().await;
+    let mut named = model(vec![forward("b")], &[]);
+    let endpoint = weir_model::DnsEndpoint { hostname: "localhost".into(), port: origin.address.port() };
+    let backend = weir_model::Backend { name: backend_name("b"), endpoints: weir_model::Endpoints::Names(vec![endpoint]) };
+    named.backends.insert(backend.name.clone(), Arc::new(backend));
+    let mut bench = Bench::start(named).await;
+    let mut client = bench.client().await;
+    let answered = async {
+        loop {
+            client.send(GET).await;
+            if client.until("\r\n\r\n").await.starts_with("HTTP/1.1 200") {
+                return client.until("ok").await;
+            }
+            client.until("upstream\n").await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("the name is resolved");
+    bench.apply(model(vec![forward("b")], &[])).await;
+    client.send(GET).await;
+    assert!(client.until("upstream\n").await.starts_with("HTTP/1.1 503"), "a backend that is gone has no endpoints");
+}
+
+#[tokio::test]
+async fn connections_are_spread_over_the_workers() {
+    let origin = Origin::plain().await;
+    let bench = Bench::start(model(vec![forward("b")], &[("b", &[origin.address])])).await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.push(bench.client().await);
+    }
+    for client in &mut held {
+        client.send(GET).await;
+        client.until("ok").await;
+    }
+    let loads = bench.plane.loads();
+    assert_eq!(loads.iter().sum::<usize>(), 64);
+    assert!(loads.iter().all(|load| *load >= 24), "{loads:?}");
+}

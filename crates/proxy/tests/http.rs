@@ -34,7 +34,7 @@ async fn a_request_is_written_anew() {
     assert_eq!(
         seen,
         format!(
-            "GET /b/c?d=e HTTP/1.1\r\nhost: A.test:8080\r\nX-Mine: yes\r\nx-forwarded-for: 1.2.3.4, 5.6.7.8, 127.0.0.1\r\n\
+            "GET /b/c?d=e HTTP/1.1\r\nhost: A.test:8080\r\nX-Mine: yes\r\nx-forwarded-for: 1.2.3.4,5.6.7.8,127.0.0.1\r\n\
              x-forwarded-proto: http\r\nx-envoy-external-address: 127.0.0.1\r\nx-request-id: {id}\r\n\r\n"
         )
     );
@@ -383,4 +383,46 @@ async fn endpoints_take_turns() {
     for mut origin in origins {
         assert_eq!(std::iter::from_fn(|| origin.seen.try_recv().ok()).count(), 10);
     }
+}
+
+#[tokio::test]
+async fn an_answer_before_the_requests_end_ends_the_connection() {
+    let mut origin = Origin::start(vec![vec!["HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"]; 2]).await;
+    let bench = bench_to(&origin).await;
+    let mut client = bench.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\nx").await;
+    let answer = client.rest().await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 Too Large\r\n") && answer.contains("connection: close\r\n") && answer.ends_with("no"),
+        "{answer}"
+    );
+    origin.request().await;
+    // Neither side is used again: the next request has a connection of its own.
+    let mut client = bench.client().await;
+    client.send(GET).await;
+    client.until("no").await;
+    assert!(origin.request().await.starts_with("GET / "));
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
+async fn what_follows_a_refused_upgrade_is_not_a_request() {
+    let origin = Origin::plain().await;
+    let bench = bench_to(&origin).await;
+    let smuggled = "GET /admin HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let answer =
+        bench.once(&format!("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n{smuggled}")).await;
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.matches("HTTP/1.1").count() == 1, "{answer}");
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test]
+async fn escaped_slashes_are_redirected_to_plain_ones() {
+    let origin = Origin::plain().await;
+    let bench = bench_to(&origin).await;
+    let mut client = bench.client().await;
+    client.send("GET /a%2Fb?c HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    let answer = client.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 307 ") && answer.contains("\r\nlocation: http://a.test/a/b?c\r\n"), "{answer}");
+    assert_eq!(origin.connections(), 0);
 }

@@ -43,7 +43,7 @@ pub(crate) struct RunArguments {
     pub(crate) data_dir: Option<PathBuf>,
 
     /// Where the API server listens [default: chosen at first start on 127.0.0.1, then kept]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) api_address: Option<SocketAddr>,
 
     /// Worker threads of the data plane [default: one per core]
@@ -81,7 +81,7 @@ pub(crate) struct TranslateArguments {
 #[derive(Debug, Args)]
 pub(crate) struct EchoArguments {
     /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -101,5 +101,9 @@ pub(crate) enum Format {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    weir_api::duration::parse(text).map_err(|error| format!("{error}; write it like 5s, 1m30s or 500ms"))
+    weir_api::duration::parse(text).map_err(|error| error.to_string())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:6443 or [::1]:6443".to_owned())
 }

@@ -18,8 +18,7 @@ pub(crate) fn translate(arguments: &TranslateArguments) -> Result<(), Failure> {
     }
     let (documents, errors) = files::read_all(&arguments.files, Some(&standard_input));
     if !errors.is_empty() {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        return Err(Failure::new(lines.join("\n")));
+        return Err(Failure::new(files::told(errors).join("\nweir: ")));
     }
     let checker = Checker::new(&weir_api::crds()).map_err(Failure::new)?;
     let objects: Vec<Value> = documents.iter().map(|document| stored(document, &checker)).collect();

@@ -12,6 +12,9 @@ use crate::schema::FieldError;
 /// Total size of all annotations, keys and values.
 const ANNOTATIONS_LARGEST: u64 = 256 * 1024;
 
+/// For bodies that no typed decoder has seen.
+const NOT_TEXT: &str = "must be a string";
+
 /// Checks that the fields of `metadata` are of their types, and drops its nulls and unknown fields; returns the paths of the latter.
 /// [`Builtin::decode_check`](super::Builtin::decode_check) does it for built-in kinds; this is for custom resources.
 pub fn decode_check(object: &mut Value) -> Result<Vec<String>, TypeError> {
@@ -62,8 +65,10 @@ pub(super) fn labels(labels: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (key, value) in labels.as_object().into_iter().flatten() {
         errors.extend(names::qualified_name(key).iter().map(|e| FieldError::invalid(path, &key.as_str().into(), e)));
-        let problems = names::label_value(value.as_str().unwrap_or_default());
-        errors.extend(problems.iter().map(|e| FieldError::invalid(path, value, e)));
+        match value.as_str() {
+            Some(text) => errors.extend(names::label_value(text).iter().map(|e| FieldError::invalid(path, value, e))),
+            None => errors.push(FieldError::invalid(path, value, NOT_TEXT)),
+        }
     }
     errors
 }
@@ -75,6 +80,9 @@ pub(super) fn annotations(annotations: &Value, path: &str) -> Vec<FieldError> {
     for (key, value) in annotations.as_object().into_iter().flatten() {
         let problems = names::qualified_name(&key.to_lowercase());
         errors.extend(problems.iter().map(|e| FieldError::invalid(path, &key.as_str().into(), e)));
+        if !value.is_string() {
+            errors.push(FieldError::invalid(path, value, NOT_TEXT));
+        }
         size += (key.len() + value.as_str().map_or(0, str::len)) as u64;
     }
     if size > ANNOTATIONS_LARGEST {

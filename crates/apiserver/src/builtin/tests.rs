@@ -205,6 +205,11 @@ fn common_mistakes_are_named() {
             "metadata.labels: Invalid value: \"b c\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
         ]
     );
+    let object = json!({"metadata": {"name": "a", "namespace": "d", "labels": {"a": 1}, "annotations": {"b": []}}});
+    assert_eq!(
+        texts(&meta::validate(true, &object)),
+        ["metadata.labels: Invalid value: 1: must be a string", "metadata.annotations: Invalid value: []: must be a string"]
+    );
     assert_eq!(svc(|s| s["spec"]["ports"] = json!([])), ["spec.ports: Required value"]);
     assert_eq!(
         svc(|s| s["spec"]["ports"][0] = json!({"port": 99999, "targetPort": 80})),

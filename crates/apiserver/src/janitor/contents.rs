@@ -1,5 +1,7 @@
 //! What goes with a namespace, and with a CustomResourceDefinition.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::owners::{finish, rewrite};
@@ -63,16 +65,14 @@ async fn empty(api: &Api, keys: Vec<Key>) -> Result<(), ApiError> {
 
 /// Which finalizers keep what is left, if any do.
 fn held_message(api: &Api, left: &[Key]) -> Option<String> {
-    let mut held: Vec<String> = Vec::new();
+    let mut held: BTreeMap<String, usize> = BTreeMap::new();
     for object in left.iter().filter_map(|key| api.store.get(key)) {
         for finalizer in object.value.finalizers() {
-            let text = format!("{finalizer} in 1 resource instances");
-            if !held.contains(&text) {
-                held.push(text);
-            }
+            *held.entry(finalizer.to_owned()).or_default() += 1;
         }
     }
-    (!held.is_empty()).then(|| format!("Some content in the namespace has finalizers remaining: {}", held.join(", ")))
+    let list: Vec<String> = held.iter().map(|(finalizer, count)| format!("{finalizer} in {count} resource instances")).collect();
+    (!list.is_empty()).then(|| format!("Some content in the namespace has finalizers remaining: {}", list.join(", ")))
 }
 
 /// The condition by which `kubectl get namespace -o yaml` explains what a namespace waits for.

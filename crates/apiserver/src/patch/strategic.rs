@@ -18,7 +18,13 @@ const DELETE_PRIMITIVES: &str = "$deleteFromPrimitiveList/";
 /// Applies a strategic merge patch to an object of `kind`. The error is the server's message for a 422 or 400 answer.
 pub fn strategic(kind: &Builtin, target: &Value, patch: &Value) -> Result<Value, String> {
     let (Value::Object(target), Value::Object(patch)) = (target, patch) else {
-        return Err("json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned());
+        let found = match patch {
+            Value::Array(_) => "array",
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            _ => "bool",
+        };
+        return Err(format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"));
     };
     let mut merged = target.clone();
     merge_object(Some(&kind.schema().root), &mut merged, patch)?;

@@ -69,3 +69,21 @@ fn acceptable(range: &str, discovery: bool) -> Option<Accept> {
     };
     Some(Accept { shape, yaml })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_range_that_can_be_served_wins() {
+        let shape = |header: &str| Accept::negotiate(Some(header), true).map(|a| (a.shape, a.yaml)).ok();
+        assert_eq!(shape("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Some((Shape::Table("v1"), false)));
+        assert_eq!(shape("application/json;as=Table;v=v9;g=meta.k8s.io,application/json"), Some((Shape::Object, false)));
+        assert_eq!(shape("application/vnd.kubernetes.protobuf, */*"), Some((Shape::Object, false)));
+        assert_eq!(shape("application/yaml"), Some((Shape::Object, true)));
+        assert_eq!(shape("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"), Some((Shape::Discovery("v2"), false)));
+        assert_eq!(shape("application/json;as=Table;v=v9;g=meta.k8s.io"), None);
+        assert_eq!(shape("text/html"), None);
+        assert_eq!(Accept::negotiate(None, false).unwrap(), Accept::JSON);
+    }
+}

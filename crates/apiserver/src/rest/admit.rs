@@ -13,6 +13,9 @@ use crate::registry::{Origin, Resource};
 use crate::schema::FieldError;
 use crate::status::ApiError;
 
+/// Patches can nest an object deeper than any one body: what the JSON parser (128 levels) could not read back is not stored.
+const MAX_DEPTH: usize = 100;
+
 /// Why an object's fields were refused.
 #[derive(Debug)]
 pub(crate) enum FieldsRefused {
@@ -76,6 +79,9 @@ pub(crate) fn complete(api: &Api, resource: &Resource, object: &mut Value, old: 
 
 /// Every rule of the kind.
 pub(crate) fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+    if is_deeper(object, MAX_DEPTH) {
+        return Err(ApiError::bad_request(format!("the object is nested too deeply: at most {MAX_DEPTH} levels are allowed")));
+    }
     let mut errors = match &resource.origin {
         Origin::Builtin(builtin) => builtin.validate(object, old),
         Origin::Custom(structural) => structural.validate_with(meta::validate(resource.namespaced, object), object, old),
@@ -87,6 +93,15 @@ pub(crate) fn validate(resource: &Resource, object: &Value, old: Option<&Value>)
         errors.extend(crd::validate(object));
     }
     if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&resource.group, &resource.kind, object.name(), &errors)) }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let mut inside: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(list) => Box::new(list.iter()),
+        Value::Object(map) => Box::new(map.values()),
+        _ => return false,
+    };
+    levels == 0 || inside.any(|v| is_deeper(v, levels - 1))
 }
 
 fn new_finalizers(object: &Value, old: &Value) -> Option<FieldError> {

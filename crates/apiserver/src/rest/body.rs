@@ -16,6 +16,8 @@ pub(crate) struct Decoded {
     pub(crate) duplicates: Vec<String>,
 }
 
+/// Characters of a body that an error shows whole.
+const MAX_SHOWN: usize = 512;
 const KNOWN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// Decodes any object, by content type; an absent type means JSON.
@@ -52,37 +54,31 @@ pub(crate) fn decode_kind(request: &Request, resource: &Resource) -> Result<Deco
 }
 
 fn json(body: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        let text = String::from_utf8_lossy(body);
-        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {} ({})", plain_reason(&error), shorten(&text)))
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error} ({})", summary(body))))
 }
 
-pub(crate) fn yaml(body: &[u8]) -> Result<Value, ApiError> {
+fn yaml(body: &[u8]) -> Result<Value, ApiError> {
     let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("error converting YAML to JSON: the body is not UTF-8"))?;
     serde_saphyr::from_str(text).map_err(|e| ApiError::bad_request(format!("error converting YAML to JSON: {e}")))
 }
 
-/// The parser's reason; where it is in the text is of use, the wording is serde's.
-pub(crate) fn plain_reason(error: &serde_json::Error) -> String {
-    error.to_string()
-}
-
-fn shorten(text: &str) -> String {
-    const MAX: usize = 512;
-    if text.chars().count() <= MAX { text.to_owned() } else { text.chars().take(MAX).collect::<String>() + "..." }
+/// A body in an error message, cut as kube-apiserver does.
+fn summary(body: &[u8]) -> String {
+    const MAX: usize = 30;
+    let shown = body.get(..MAX.min(body.len())).unwrap_or_default();
+    let text = if shown.starts_with(b"{") { String::from_utf8_lossy(shown).into_owned() } else { hex::encode(shown) };
+    if shown.len() < body.len() { format!("{text} ...") } else { text }
 }
 
 fn check_kind(object: &mut Value, resource: &Resource, body: &[u8]) -> Result<(), ApiError> {
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let (kind, version) = (text("kind"), text("apiVersion"));
     if !object.is_object() || kind.is_empty() {
-        let shown = shorten(&String::from_utf8_lossy(body));
-        let message = format!(
-            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{shown}' ({})",
-            resource.kind,
-            hex::encode(body.get(..12.min(body.len())).unwrap_or_default()),
-        );
+        let text: String = String::from_utf8_lossy(body).chars().take(MAX_SHOWN).collect();
+        let (kind, summary) = (&resource.kind, summary(body));
+        let message =
+            format!("the object provided is unrecognized (must be of type {kind}): Object 'Kind' is missing in '{text}' ({summary})");
         return Err(ApiError::bad_request(message));
     }
     let expected = resource.api_version();

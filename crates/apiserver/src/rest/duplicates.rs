@@ -76,3 +76,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::duplicates;
+
+    #[test]
+    fn repeated_keys_are_named_by_path() {
+        assert_eq!(duplicates(br#"{"a":1,"b":{"c":1,"c":[{"d":1}]},"a":2,"l":[{"x":1,"x":null}]}"#), ["b.c", "a", "l[0].x"]);
+        assert!(duplicates(br#"{"a":{"x":1},"b":{"x":1.5},"c":[true,-1]}"#).is_empty());
+        assert!(duplicates(b"{bad").is_empty());
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::accept::Accept;
 use super::admit::FieldsRefused;
-use super::body::{Decoded, plain_reason};
+use super::body::Decoded;
 use super::options::WriteOptions;
 use super::present::{one, present as shown};
 use super::route::Request;
@@ -41,8 +41,8 @@ impl Patch {
                 Err(ApiError::unsupported_media(format!("{unknown}: {accepted}, application/apply-patch+yaml")))
             }
             "application/json-patch+json" => {
-                let operations = serde_json::from_slice(&request.body)
-                    .map_err(|e| ApiError::bad_request(format!("error decoding patch: {}", plain_reason(&e))))?;
+                let operations =
+                    serde_json::from_slice(&request.body).map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
                 Ok(Self::Json(operations))
             }
             "application/apply-patch+yaml" | "application/apply-patch+cbor" => {

@@ -51,3 +51,35 @@ impl Target {
         Some(target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(path: &str) -> Option<(String, String, String, String, String)> {
+        let t = Target::parse(path)?;
+        let text = |o: Option<String>| o.unwrap_or_default();
+        Some((format!("{}/{}", t.group, t.version), text(t.namespace), t.resource, text(t.name), text(t.subresource)))
+    }
+
+    #[test]
+    fn paths_name_resources() {
+        let cases = [
+            ("/api/v1/pods", "/v1", "", "pods", "", ""),
+            ("/api/v1/namespaces", "/v1", "", "namespaces", "", ""),
+            ("/api/v1/namespaces/a", "/v1", "", "namespaces", "a", ""),
+            ("/api/v1/namespaces/a/status", "/v1", "", "namespaces", "a", "status"),
+            ("/api/v1/namespaces/a/pods", "/v1", "a", "pods", "", ""),
+            ("/api/v1/namespaces/a/pods/p/log", "/v1", "a", "pods", "p", "log"),
+            ("/apis/apps/v1/namespaces/a/deployments/d%2Fe", "apps/v1", "a", "deployments", "d/e", ""),
+        ];
+        for (path, group, namespace, resource, name, subresource) in cases {
+            let expected = [group, namespace, resource, name, subresource].map(str::to_owned);
+            assert_eq!(parts(path), Some(expected.into()), "{path}");
+        }
+        for path in ["/", "/api/v1", "/apis/apps", "/apis/apps/v1", "/openapi/v3", "/api/v1/namespaces/a/pods/p/log/more"] {
+            assert_eq!(parts(path), None, "{path}");
+        }
+        assert!(Target::parse("/api/v1/watch/pods").is_some_and(|t| t.watch && t.resource == "pods"));
+    }
+}

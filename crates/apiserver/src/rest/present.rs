@@ -1,6 +1,9 @@
 //! Objects as an answer shows them: in the version asked for, whole, as metadata, or as rows of a Table.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::accept::{Accept, Shape};
@@ -12,30 +15,29 @@ use crate::registry::Resource;
 use crate::status::ApiError;
 use crate::table::Column;
 
-/// A stored object in the version of `resource`.
-pub(crate) fn present(resource: &Resource, stored: &Value) -> Value {
+/// A stored object in the version of `resource`; it is only copied where that differs.
+pub(crate) fn present<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a, Value> {
     if resource.group == "events.k8s.io" {
-        return events::from_core(stored);
+        return Cow::Owned(events::from_core(stored));
     }
     let version = resource.api_version();
-    let mut object = stored.clone();
-    if version != resource.stored_as
-        && let Some(map) = object.as_object_mut()
-    {
-        map.insert("apiVersion".to_owned(), Value::from(version));
+    if version == resource.stored_as {
+        return Cow::Borrowed(stored);
     }
-    object
+    let mut object = stored.clone();
+    crate::object::set_or_remove(&mut object, "apiVersion", Some(&Value::from(version)));
+    Cow::Owned(object)
 }
 
 /// One object in the negotiated shape.
 pub(crate) fn one(api: &Api, resource: &Resource, accept: Accept, query: &Query, code: u16, stored: &Value) -> Result<Reply, ApiError> {
     let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
     let value = match accept.shape {
-        Shape::Table(meta) => table(api, resource, meta, query, version, &[stored], true)?,
-        Shape::Partial(meta) => partial(stored, meta),
+        Shape::Table(meta) => Cow::Owned(table(api, resource, meta, query, version, &[stored], true)?),
+        Shape::Partial(meta) => Cow::Owned(partial(stored, meta)),
         Shape::Object | Shape::Discovery(_) => present(resource, stored),
     };
-    Ok(if accept.yaml { Reply::yaml(code, &value) } else { Reply::json(code, &value) })
+    Ok(Reply::object(code, accept.yaml, &*value))
 }
 
 /// A list in the negotiated shape.
@@ -57,32 +59,56 @@ pub(crate) fn many(
                 "metadata": {"resourceVersion": version}, "items": items,
             })
         }
-        Shape::Object | Shape::Discovery(_) => list(resource, &version, objects),
+        Shape::Object | Shape::Discovery(_) => {
+            return Ok(Reply::object(200, accept.yaml, &List { resource, version: &version, objects }));
+        }
     };
-    Ok(if accept.yaml { Reply::yaml(200, &value) } else { Reply::json(200, &value) })
+    Ok(Reply::object(200, accept.yaml, &value))
+}
+
+/// A list that is written out object by object: thousands of them are not copied first.
+struct List<'a> {
+    resource: &'a Resource,
+    version: &'a str,
+    objects: &'a [&'a Value],
+}
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("kind", &self.resource.list_kind)?;
+        map.serialize_entry("apiVersion", &self.resource.api_version())?;
+        map.serialize_entry("metadata", &json!({"resourceVersion": self.version}))?;
+        map.serialize_entry("items", &Items(self))?;
+        map.end()
+    }
+}
+
+struct Items<'a>(&'a List<'a>);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let resource = self.0.resource;
+        let items = self.0.objects.iter().map(|o| Item { object: present(resource, o), bare: !resource.is_custom() });
+        serializer.collect_seq(items)
+    }
 }
 
 /// Lists of built-in kinds leave kind and apiVersion out of their items; those of custom kinds do not.
-pub(crate) fn list(resource: &Resource, version: &str, objects: &[&Value]) -> Value {
-    if resource.is_custom() {
-        let items: Vec<Value> = objects.iter().map(|o| present(resource, o)).collect();
-        return json!({
-            "apiVersion": resource.api_version(), "items": items, "kind": resource.list_kind,
-            "metadata": {"continue": "", "resourceVersion": version},
-        });
-    }
-    let items: Vec<Value> = objects
-        .iter()
-        .map(|o| {
-            let mut item = present(resource, o);
-            if let Some(map) = item.as_object_mut() {
-                map.shift_remove("kind");
-                map.shift_remove("apiVersion");
+struct Item<'a> {
+    object: Cow<'a, Value>,
+    bare: bool,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.object {
+            Value::Object(fields) if self.bare => {
+                serializer.collect_map(fields.iter().filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion")))
             }
-            item
-        })
-        .collect();
-    json!({"kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": {"resourceVersion": version}, "items": items})
+            object => object.serialize(serializer),
+        }
+    }
 }
 
 /// `PartialObjectMetadata` of an object.
@@ -119,7 +145,7 @@ pub(crate) fn table(
             };
             let shown = match include {
                 "None" => Value::Null,
-                "Object" => present(resource, object),
+                "Object" => present(resource, object).into_owned(),
                 _ => partial(object, meta),
             };
             json!({"cells": cells, "object": shown})

@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::status::ApiError;
 
@@ -31,13 +31,21 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn json(code: u16, value: &Value) -> Self {
-        let mut body = value.to_string().into_bytes();
-        body.push(b'\n');
-        Self::bytes(code, "application/json", body)
+    pub(crate) fn json(code: u16, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(mut body) => {
+                body.push(b'\n');
+                Self::bytes(code, "application/json", body)
+            }
+            Err(error) => Self::bytes(500, "text/plain", error.to_string()),
+        }
     }
 
-    pub(crate) fn yaml(code: u16, value: &Value) -> Self {
+    /// As JSON, or as YAML for a client that prefers it.
+    pub(crate) fn object(code: u16, yaml: bool, value: &impl Serialize) -> Self {
+        if !yaml {
+            return Self::json(code, value);
+        }
         match serde_saphyr::to_string(value) {
             Ok(text) => Self::bytes(code, "application/yaml", text),
             Err(error) => Self::from(ApiError::internal(format!("YAML: {error}"))),

@@ -139,14 +139,16 @@ pub(crate) fn next(api: &Api, resource: &Resource, part: Part, old: &Value, want
         }
     };
     admit::complete(api, resource, &mut new, Some(old))?;
+    let leaves = new.is_deleting() && released(&new);
+    // What is stored was valid when it was stored.
+    if new == *old && !leaves {
+        return Ok(Next::Same);
+    }
     admit::validate(resource, &new, Some(old))?;
     if part == Part::Main && raises_generation(resource, old, &new) {
         new.set_meta("generation", old.generation() + 1);
     }
-    if new.is_deleting() && released(&new) {
-        return Ok(Next::Remove(new));
-    }
-    Ok(if new == *old { Next::Same } else { Next::Put(new) })
+    Ok(if leaves { Next::Remove(new) } else { Next::Put(new) })
 }
 
 /// The wanted object with everything that is not its writer's to change.

@@ -1,22 +1,12 @@
 //! CEL rules: `x-kubernetes-validations`.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
-};
+use std::sync::Arc;
 
-use kube_cel::cel::{
-    Context, ExecutionError, IdedExpr, Value as Cel,
-    objects::OptionalValue,
-    parser::{ExpressionReferences, Parser},
-};
-use parking_lot::Mutex;
+use kube_cel::cel::{Context, ExecutionError, Value as Cel, objects::OptionalValue};
 use serde_json::{Map, Value};
 
-use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, old, path::Path};
+use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, expression::Lazy, old, path::Path};
 
-/// Longest expression that is read: more than any rule needs, and the parser recurses.
-const MAX_EXPRESSION: usize = 8 * 1024;
 /// Longest result of a `messageExpression`, as in kube-apiserver.
 const MAX_MESSAGE: usize = 5 * 1024;
 
@@ -31,47 +21,6 @@ pub(super) struct Rule {
     optional_old_self: bool,
     program: Lazy,
     message_program: Option<Lazy>,
-}
-
-/// An expression, compiled at first use.
-#[derive(Debug)]
-struct Lazy {
-    source: String,
-    program: OnceLock<Result<Arc<Expression>, String>>,
-}
-
-#[derive(Debug)]
-struct Expression {
-    parsed: IdedExpr,
-    uses_old: bool,
-}
-
-impl Lazy {
-    fn new(source: &str) -> Self {
-        Self { source: source.to_owned(), program: OnceLock::new() }
-    }
-
-    fn get(&self) -> Result<&Expression, &str> {
-        self.program.get_or_init(|| shared(&self.source)).as_deref().map_err(String::as_str)
-    }
-}
-
-/// Compiles `source`, or finds it among those in use: the versions of one CRD repeat all their rules.
-fn shared(source: &str) -> Result<Arc<Expression>, String> {
-    static IN_USE: OnceLock<Mutex<HashMap<String, Weak<Expression>>>> = OnceLock::new();
-    if source.len() > MAX_EXPRESSION {
-        return Err(format!("expression is longer than {MAX_EXPRESSION} bytes"));
-    }
-    if let Some(found) = IN_USE.get_or_init(Mutex::default).lock().get(source).and_then(Weak::upgrade) {
-        return Ok(found);
-    }
-    let parsed = Parser::default().parse(source).map_err(|e| e.to_string())?;
-    let uses_old = ExpressionReferences::has_variable(&parsed.references(), "oldSelf");
-    let expression = Arc::new(Expression { parsed, uses_old });
-    let mut in_use = IN_USE.get_or_init(Mutex::default).lock();
-    in_use.retain(|_, weak| weak.strong_count() > 0);
-    in_use.insert(source.to_owned(), Arc::downgrade(&expression));
-    Ok(expression)
 }
 
 impl Rule {
@@ -150,7 +99,7 @@ pub(super) fn compile_all(node: &Node, path: &mut Path, broken: &mut Vec<String>
     for rule in &node.rules {
         for expression in std::iter::once(&rule.program).chain(&rule.message_program) {
             if let Err(e) = expression.get() {
-                broken.push(format!("{}: {}: {e}", path.as_str(), expression.source));
+                broken.push(format!("{}: {}: {e}", path.as_str(), expression.source()));
             }
         }
     }

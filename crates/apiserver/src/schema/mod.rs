@@ -9,6 +9,7 @@ mod cel_value;
 mod check;
 mod default;
 pub(crate) mod error;
+mod expression;
 mod format;
 mod junctors;
 mod lists;

@@ -158,26 +158,24 @@ impl<'d> Parser<'d> {
 
     fn child(&mut self, schema: &Value, depth: usize) -> Result<Arc<Node>, SchemaError> {
         match schema.get("$ref").and_then(Value::as_str) {
-            Some(reference) => self.definition(reference, schema.get("default"), depth),
+            Some(reference) => self.definition(reference, depth),
             None => self.node(schema, depth).map(Arc::new),
         }
     }
 
     /// The node of a definition, for a kind that is a root.
     pub(crate) fn root(&mut self, name: &str) -> Result<Arc<Node>, String> {
-        self.definition(name, None, 0).map_err(|e| e.to_string())
+        self.definition(name, 0).map_err(|e| e.to_string())
     }
 
-    fn definition(&mut self, reference: &str, default: Option<&Value>, depth: usize) -> Result<Arc<Node>, SchemaError> {
+    fn definition(&mut self, reference: &str, depth: usize) -> Result<Arc<Node>, SchemaError> {
         let definitions = self.definitions.ok_or_else(|| SchemaError::new("$ref is not allowed in a structural schema"))?;
         let name = reference.rsplit('/').next().unwrap_or(reference);
-        if default.is_none() {
-            match self.parsed.get(name) {
-                Some(Some(node)) => return Ok(node.clone()),
-                // The definition is being read further up: it contains itself.
-                Some(None) => return Ok(Arc::new(Node { preserve: true, nullable: true, ..Node::default() })),
-                None => {}
-            }
+        match self.parsed.get(name) {
+            Some(Some(node)) => return Ok(node.clone()),
+            // The definition is being read further up: it contains itself.
+            Some(None) => return Ok(Arc::new(Node { preserve: true, nullable: true, ..Node::default() })),
+            None => {}
         }
         let schema = definitions.get(name).ok_or_else(|| SchemaError::new(format!("{reference} is not defined")))?;
         self.parsed.insert(name.to_owned(), None);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Key;
 use super::memory::Loaded;
+use super::quiet::quietly;
 
 const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -47,8 +48,8 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn open(path: &Path) -> Result<(Self, Loaded), OpenError> {
         // A damaged file may make the library panic instead of returning an error.
-        let opened = std::panic::catch_unwind(|| open_and_load(path));
-        let (database, loaded) = opened.unwrap_or_else(|_| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
+        let opened = quietly(|| open_and_load(path));
+        let (database, loaded) = opened.unwrap_or_else(|| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
         Ok((Self { path: path.to_owned(), database: Some(database), restore: Vec::new() }, loaded))
     }
 
@@ -104,7 +105,11 @@ fn builder() -> redb::Builder {
 
 fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
     own(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
-    let database = builder().create(path).map_err(|e| open_error(path, e))?;
+    let mut database = builder().create(path).map_err(|e| open_error(path, e))?;
+    // Reads every page once: damage shall be found now, not when an object is read back wrong.
+    if !database.check_integrity().map_err(|e| open_error(path, e))? {
+        tracing::warn!(path = %path.display(), "the API's database was damaged and has been repaired; the latest changes may be missing");
+    }
     let loaded = prepare(&database).and_then(|()| load(&database, path));
     match loaded {
         Ok(loaded) => Ok((database, loaded?)),

@@ -11,6 +11,7 @@
 
 mod disk;
 mod memory;
+mod quiet;
 mod writer;
 
 use std::path::Path;

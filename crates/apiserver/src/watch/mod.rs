@@ -5,6 +5,7 @@
 
 mod filter;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::store::Stored;
 use filter::{Kind, Seen};
 
 /// Events read from the window at a time.
-const CHUNK: usize = 64;
+const CHUNK: usize = 16;
 /// How often an idle watch that asked for them gets a bookmark.
 const BOOKMARK: Duration = Duration::from_secs(60);
 
@@ -51,6 +52,7 @@ pub(crate) fn serve(
         accept,
         namespace: target.namespace.clone(),
         changed,
+        served: api.served(),
         position: from,
         lines: VecDeque::new(),
         bookmarks: query.flag("allowWatchBookmarks"),
@@ -112,6 +114,8 @@ struct Watch {
     accept: Accept,
     namespace: Option<String>,
     changed: tokio::sync::watch::Receiver<u64>,
+    /// Told when other resources are served.
+    served: tokio::sync::watch::Receiver<u64>,
     /// Everything up to this version is sent or in `lines`.
     position: u64,
     lines: VecDeque<Line>,
@@ -162,6 +166,7 @@ impl Watch {
             let bookmark = self.bookmarks.then_some(self.next_bookmark);
             tokio::select! {
                 changed = self.changed.changed() => if changed.is_err() { return None },
+                served = self.served.changed() => if served.is_err() || !self.is_served() { return None },
                 () = self.api.stop.cancelled() => return None,
                 () = tokio::time::sleep_until(self.deadline) => return None,
                 () = tokio::time::sleep_until(bookmark.unwrap_or(self.deadline)), if bookmark.is_some() => {
@@ -170,6 +175,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// A deleted definition takes its watches with it.
+    fn is_served(&self) -> bool {
+        let resource = &self.resource;
+        self.api.resource(&resource.group, &resource.version, &resource.plural).is_some()
     }
 
     /// Takes the next events from the window; says whether there may be more.
@@ -190,16 +201,16 @@ impl Watch {
     }
 
     fn render(&mut self, line: &Line) -> Bytes {
-        let mut value = line.object.value.clone();
+        let mut value = Cow::Borrowed(&line.object.value);
         if line.version != line.object.version {
-            value.set_meta("resourceVersion", line.version.to_string());
+            value.to_mut().set_meta("resourceVersion", line.version.to_string());
         }
         let shown = match self.accept.shape {
             Shape::Table(meta) => {
                 let head = !std::mem::replace(&mut self.sent_columns, true);
                 let version = line.version.to_string();
                 match table(&self.api, &self.resource, meta, &self.query, &version, &[&value], head) {
-                    Ok(table) => table,
+                    Ok(table) => Cow::Owned(table),
                     Err(error) => {
                         self.ended = true;
                         self.lines.clear();
@@ -207,9 +218,9 @@ impl Watch {
                     }
                 }
             }
-            Shape::Partial(meta) => {
-                json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": value.get("metadata")})
-            }
+            Shape::Partial(meta) => Cow::Owned(
+                json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": value.get("metadata")}),
+            ),
             Shape::Object | Shape::Discovery(_) => present(&self.resource, &value),
         };
         event(line.kind.as_str(), &shown)
@@ -229,9 +240,7 @@ impl Watch {
 }
 
 fn event(kind: &str, object: &Value) -> Bytes {
-    let mut line = json!({"type": kind, "object": object}).to_string();
-    line.push('\n');
-    Bytes::from(line)
+    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
 }
 
 #[cfg(test)]

@@ -65,6 +65,13 @@ async fn refusals_have_the_words_that_clients_know() {
     let text = "the API version in the data (v9) does not match the expected API version (v1)";
     assert_eq!(world.post(MAPS, &version).await.expect(400).message(), text);
     assert!(world.post(MAPS, &json!({"metadata": {}})).await.expect(400).message().contains("Object 'Kind' is missing"));
+    let broken = world.send("POST", MAPS, &[("content-type", "application/json")], "{bad").await.expect(400);
+    assert!(
+        broken
+            .message()
+            .starts_with("the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: ")
+    );
+    assert!(broken.message().ends_with("({bad)"), "{}", broken.message());
     assert_eq!(world.put(MAPS, &map("a", json!({}))).await.expect(400).message(), "name must be provided");
     assert_eq!(world.post(&format!("{MAPS}/a"), &map("a", json!({}))).await.expect(405).at("/details"), &json!({}));
     assert_eq!(world.get("/nothing/here").await.expect(404).text, "404 page not found\n");
@@ -125,6 +132,14 @@ async fn lists_select_and_cross_namespaces() {
             .message()
             .contains("must be 'Metadata', 'Object', 'None', or empty")
     );
+}
+
+#[tokio::test]
+async fn secrets_take_plain_text() {
+    let world = World::new().await;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "b"}});
+    let made = world.post("/api/v1/namespaces/default/secrets", &secret).await.expect(201);
+    assert_eq!((made.at("/data/a"), made.at("/stringData"), made.at("/type")), (&json!("Yg=="), &json!(null), &json!("Opaque")));
 }
 
 #[tokio::test]
@@ -189,4 +204,6 @@ async fn events_are_one_store_under_two_names() {
     let patched = world.merge("/apis/events.k8s.io/v1/namespaces/default/events/e1", &json!({"note": "bye"})).await.expect(200);
     assert_eq!(patched.at("/note"), "bye");
     assert_eq!(world.get("/api/v1/namespaces/default/events/e1").await.expect(200).at("/message"), "bye");
+    let table = world.table("/apis/events.k8s.io/v1/namespaces/default/events").await.expect(200);
+    assert!(table.at("/rows/0/cells").to_string().contains("\"bye\""), "{}", table.at("/rows/0/cells"));
 }

@@ -94,3 +94,17 @@ async fn concurrent_patches_all_arrive() {
     }
     assert_eq!(world.get(&format!("{MAPS}/a")).await.at("/data").as_object().unwrap().len(), 40);
 }
+
+#[tokio::test]
+async fn patches_cannot_nest_an_object_deeper_than_it_can_be_read_back() {
+    let world = World::new().await;
+    world.post(WIDGETS, &widget("w", json!({"size": 1}))).await.expect(201);
+    let path = format!("{WIDGETS}/w/status");
+    let nest = |levels: usize| (0..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    world.merge(&path, &json!({"status": nest(90)})).await.expect(200);
+    let deeper = json!([{"op": "add", "path": format!("/status{}", "/a".repeat(90)), "value": nest(60)}]);
+    let refused = patch(&world, &path, JSON, &deeper).await.expect(400);
+    assert!(refused.message().contains("nested too deeply"), "{}", refused.message());
+    let world = world.restart().await;
+    world.get(&path).await.expect(200);
+}

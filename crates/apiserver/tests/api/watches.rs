@@ -109,3 +109,32 @@ async fn the_old_path_of_watches_works() {
     let answer = world.get("/api/v1/watch/namespaces/default/configmaps?timeoutSeconds=1").await.expect(200);
     assert!(answer.text.starts_with("{\"type\":\"ADDED\""));
 }
+
+#[tokio::test]
+async fn a_slow_watch_is_told_to_list_again() {
+    let world = World::new().await;
+    let mut watch = world.watch(MAPS).await;
+    let text = "x".repeat(900_000);
+    // More than the window, the sockets and the event in hand can hold.
+    for n in 0..40 {
+        world.post(MAPS, &map(&format!("m{n}"), json!({"k": text}))).await.expect(201);
+    }
+    let mut seen = 0;
+    let last = loop {
+        let event = watch.next().await;
+        if event["type"] != "ADDED" {
+            break event;
+        }
+        seen += 1;
+    };
+    assert_eq!((&last["type"], &last["object"]["code"]), (&json!("ERROR"), &json!(410)));
+    assert!(seen < 40, "{seen}");
+}
+
+#[tokio::test]
+async fn a_deleted_definition_ends_its_watches() {
+    let world = World::new().await;
+    let mut watch = world.watch(crate::client::WIDGETS).await;
+    world.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com", json!({})).await.expect(200);
+    assert!(watch.next().await.is_null());
+}

@@ -83,6 +83,9 @@ pub(crate) struct Fleet {
     found: BTreeMap<Item, Value>,
     /// What was applied last, so that what is not wanted any more can be told from what others added.
     applied: BTreeMap<Item, Value>,
+    /// Patches that changed nothing for good: the server, or somebody at it, makes something else of what it is given. Sending them again
+    /// would not help.
+    futile: BTreeMap<Item, Value>,
     paces: BTreeMap<Item, Pace>,
     dirty: BTreeSet<Item>,
 }
@@ -101,6 +104,7 @@ impl Fleet {
     pub(crate) fn forget(&mut self, item: &Item) {
         if self.found.remove(item).is_some() {
             self.applied.remove(item);
+            self.futile.remove(item);
             self.dirty.insert(item.clone());
         }
     }
@@ -161,14 +165,20 @@ impl Fleet {
         pace.not_before = Some(now + wait);
         match outcome {
             Outcome::Stored(object) => {
+                let newest = self.found.get(item).is_none_or(|found| !is_older_state(&object, found));
                 self.observe(item.clone(), object);
                 if let Some(desired) = self.wanted.get(item).and_then(|it| it.object.clone()) {
                     self.applied.insert(item.clone(), desired);
+                }
+                match self.patch(item) {
+                    Some(left) if newest => drop(self.futile.insert(item.clone(), left)),
+                    _ => drop(self.futile.remove(item)),
                 }
             }
             Outcome::Gone => {
                 self.found.remove(item);
                 self.applied.remove(item);
+                self.futile.remove(item);
             }
             Outcome::Foreign | Outcome::Failed(_) => {}
         }
@@ -219,8 +229,14 @@ impl Fleet {
             (None, None) | (Some(Wanted { object: None, .. }), _) => None,
             (None, Some(found)) => Some(Op::Delete(found.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned())),
             (Some(Wanted { object: Some(desired), .. }), None) => Some(Op::Create(desired.clone())),
-            (Some(Wanted { object: Some(desired), .. }), Some(found)) => three_way(self.applied.get(item), desired, found).map(Op::Patch),
+            (Some(_), Some(_)) => self.patch(item).filter(|patch| self.futile.get(item) != Some(patch)).map(Op::Patch),
         }
+    }
+
+    /// What is to be changed for an object to be as wanted.
+    fn patch(&self, item: &Item) -> Option<Value> {
+        let desired = self.wanted.get(item)?.object.as_ref()?;
+        three_way(self.applied.get(item), desired, self.found.get(item)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A controller under test: what it runs against, and the walkthrough's objects.
 
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -44,6 +45,7 @@ impl Rig {
     }
 
     pub(crate) fn start_on(api: Api, client: kube::Client) -> Self {
+        Log::install();
         let (opened, planes) = mpsc::unbounded_channel();
         let connect: Connect = Arc::new(move || {
             let (publish, published) = mpsc::channel(4);
@@ -211,13 +213,16 @@ pub(crate) fn walkthrough(api: &Api) {
     api.put(POLICIES, policy(5));
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What was logged on this thread, and so by this test: each runs on a thread of its own.
+pub(crate) struct Log;
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -227,17 +232,15 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    /// From now on this thread logs here.
-    pub(crate) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    /// One subscriber for all threads: with one for a thread alone, `tracing` would remember what a thread without one wants to hear.
+    fn install() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing_subscriber::fmt().json().flatten_event(true).with_writer(|| Self).init());
     }
 
     /// The lines that `grep -i "connection\|limit"` finds.
-    pub(crate) fn grep(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text");
+    pub(crate) fn grep() -> Vec<Value> {
+        let text = LOG.with_borrow(|log| String::from_utf8(log.clone()).expect("text"));
         let found = text.lines().filter(|line| {
             let line = line.to_lowercase();
             line.contains("connection") || line.contains("limit")

@@ -42,6 +42,15 @@ impl Registry {
         self.clusters.entry(name.clone()).or_insert_with(fresh).clone()
     }
 
+    /// Takes the endpoints away from backends that the Model does not have any more.
+    pub(crate) fn empty_gone(&self, model: &Model) {
+        for (name, state) in &self.backends {
+            if !model.backends.contains_key(name) && !state.endpoints.load().is_empty() {
+                state.endpoints.store(Arc::default());
+            }
+        }
+    }
+
     /// Forgets what nobody uses any more. A backend of the Model stays even before a port uses it: its endpoints are set when it comes, not
     /// when a gateway that routes to it is attached.
     pub(crate) fn prune(&mut self, model: &Model) {

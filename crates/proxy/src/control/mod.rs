@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 use weir_limits::Ledger;
 use weir_model::{Answer, GatewayName, Publish, Report};
 
-pub(crate) use refusals::Refusals;
+pub(crate) use refusals::{Refusals, Refusee};
 use state::Control;
 pub(crate) use view::{Readiness, View};
 

@@ -26,15 +26,17 @@ pub(crate) struct Refusals {
 pub(crate) struct Refusee {
     pub(crate) client: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// How many connections there were then.
+    pub(crate) current: u64,
 }
 
 impl Refusals {
-    /// A worker refused `client`. Not on the request path; never waits.
-    pub(crate) fn note(&self, limit: &Arc<str>, client: SocketAddr, local: SocketAddr) {
+    /// A worker refused a client. Not on the request path; never waits.
+    pub(crate) fn note(&self, limit: &Arc<str>, refusee: Refusee) {
         if let Some(mut last) = self.last.try_lock() {
             match last.get_mut(limit) {
-                Some(refusee) => *refusee = Refusee { client, local },
-                None => drop(last.insert(limit.clone(), Refusee { client, local })),
+                Some(place) => *place = refusee,
+                None => drop(last.insert(limit.clone(), refusee)),
             }
         }
         if !self.noted.swap(true, Ordering::AcqRel) {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -161,6 +160,7 @@ impl Control {
             }
         }
         let model = &self.model;
+        self.registry.empty_gone(model);
         self.resolvers.retain(|name, (_, resolver)| {
             let stays = model.backends.contains_key(name);
             if !stays {
@@ -242,7 +242,6 @@ impl Control {
 
     fn unbind(&mut self, key: &BindKey, drain: Duration, done: &mpsc::Sender<()>) {
         if let Some(Bind::Up(socket)) = self.binds.remove(key) {
-            socket.draining.store(true, Ordering::Relaxed);
             for member in &self.shared.team.members {
                 member.orders.send(Order::Unlisten { id: socket.id, drain, done: done.clone() });
             }
@@ -274,7 +273,6 @@ impl Control {
                     stats: per_worker(team.members.len()),
                     log: attached.log.clone(),
                     log_id: key.attachment,
-                    draining: AtomicBool::new(false),
                 });
                 for (member, listener) in team.members.iter().zip(listeners) {
                     member.orders.send(Order::Listen(socket.clone(), listener));
@@ -407,7 +405,7 @@ impl Control {
                         gateway: limit.gateway.clone(),
                         scope: limit.scope,
                         max: state.value,
-                        current: state.current,
+                        current: last.current,
                         refused: *count,
                         total: state.refused,
                         last_client: last.client,

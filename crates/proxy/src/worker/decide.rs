@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
 use weir_http1::{Body, Connection, Form, Known, Request, authority, write};
 use weir_model::{Action, Redirect, Rule, Scheme};
 use weir_route::{Found, Matched, RequestView, path};
@@ -15,6 +16,7 @@ use super::edit::{RequestFilters, rewritten_path};
 use super::local::{Choice, LocalConfig, LocalSocket, redirect_port};
 use super::upstream::Endpoint;
 use super::work::{Plan, Work};
+use crate::access_log;
 
 /// What becomes of a request.
 pub(crate) enum Decision {
@@ -83,24 +85,12 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
     }
     let text = std::str::from_utf8(request.target.bytes(head)).unwrap_or_default();
     let (raw_path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let normal = match (request.form, raw_path) {
-        (Form::Asterisk, _) => Ok(path::Normal { path: Cow::Borrowed("*"), redirect: false }),
-        (Form::Absolute, "") => Ok(path::Normal { path: Cow::Borrowed("/"), redirect: false }),
-        (_, raw) => path::normalise(raw.as_bytes(), &path::Options::default()),
-    };
-    let Ok(normal) = normal else {
+    let Ok(normal) = normal_path(request.form, raw_path) else {
         return Decision::Reply(Reply::new(400, "-", Details::Text("path_normalization_failed"), "the path cannot be normalised\n"));
     };
     let full_authority = std::str::from_utf8(request.authority.bytes(head)).unwrap_or_default();
     let name = authority(full_authority.as_bytes()).map_or(full_authority, |it| it.host);
-    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        host.clear();
-        host.push_str(name);
-        host.make_ascii_lowercase();
-        host.as_str()
-    } else {
-        name
-    };
+    let name = lower_case(name, host);
     if normal.redirect {
         location.clear();
         // Writing into a Vec cannot fail.
@@ -144,6 +134,26 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
             Choice::NoTarget => Decision::Reply(Reply::new(500, "-", Details::Text("no_backend"), "the route has no backend\n")),
         },
     }
+}
+
+/// The path that routes see and the backend gets.
+fn normal_path(form: Form, raw: &str) -> Result<path::Normal<'_>, path::BadPath> {
+    match (form, raw) {
+        (Form::Asterisk, _) => Ok(path::Normal { path: Cow::Borrowed("*"), redirect: false }),
+        (Form::Absolute, "") => Ok(path::Normal { path: Cow::Borrowed("/"), redirect: false }),
+        (_, raw) => path::normalise(raw.as_bytes(), &path::Options::default()),
+    }
+}
+
+/// `name` in lower case; in `place` if it is not.
+fn lower_case<'a>(name: &'a str, place: &'a mut String) -> &'a str {
+    if !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return name;
+    }
+    place.clear();
+    place.push_str(name);
+    place.make_ascii_lowercase();
+    place
 }
 
 fn fail(reason: &weir_model::FailReason) -> Decision {
@@ -238,19 +248,15 @@ impl Out<'_, '_> {
     fn write_ours(&mut self) {
         let View { head, request, .. } = *self.view;
         let edits = &self.filters.edits;
-        let mut text = [0; 46];
-        let address = {
-            let mut rest = text.as_mut_slice();
-            let _ = write!(rest, "{}", self.peer.ip());
-            let left = rest.len();
-            text.get(..46 - left).unwrap_or_default()
-        };
+        let mut address = SmallVec::<[u8; 48]>::new();
+        access_log::address(&mut address, self.peer, false);
+        let address = address.as_slice();
         let out = &mut *self.head;
         if edits.keep(b"x-forwarded-for") {
             out.extend_from_slice(b"x-forwarded-for: ");
             for field in request.fields.iter().filter(|field| field.known == Known::XForwardedFor) {
                 out.extend_from_slice(field.value.bytes(head));
-                out.extend_from_slice(b", ");
+                out.push(b',');
             }
             out.extend_from_slice(address);
             out.extend_from_slice(b"\r\n");

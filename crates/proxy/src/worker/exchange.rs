@@ -110,7 +110,7 @@ fn finish(connection: &Downstream, work: &mut Work) {
     let Work { record, plan, upload, download, logged, started, flow, .. } = work;
     let duration = started.elapsed();
     record.received = upload.moved;
-    if record.status != 0 && record.upstream_time.is_some() {
+    if flow.answered {
         record.sent = download.moved;
     }
     let (received, sent) = (upload.traffic, download.traffic);
@@ -387,7 +387,7 @@ fn read_answer(work: &mut Work, link: &Link) -> Result<(), Failure> {
                 work.flow.answered = true;
                 work.record.status = work.response.status;
                 work.record.details = Details::Text("via_upstream");
-                work.record.upstream_time = Some(work.started.elapsed());
+                work.record.upstream_time = work.logged.then(|| work.started.elapsed());
                 return Ok(());
             }
         }

@@ -15,6 +15,7 @@ use weir_limits::Slot;
 use super::connection::Downstream;
 use super::local::LocalSocket;
 use super::{Handoff, Worker};
+use crate::control::Refusee;
 
 /// How many connections are accepted before others get their turn, so that a flood of them cannot starve those that are served.
 const BATCH: usize = 16;
@@ -30,6 +31,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener
         Ok(listener) => listener,
         Err(error) => return tracing::error!(address = %socket.socket.address, %error, "cannot accept connections"),
     };
+    let mut starved = false;
     loop {
         if listener.readable().await.is_err() {
             return;
@@ -39,6 +41,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener
             let accept = || Ok(acceptfrom_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
             match listener.try_io(Interest::READABLE, accept) {
                 Ok((descriptor, peer)) => {
+                    starved = false;
                     if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
                         admit(&worker, &socket, descriptor, peer);
                     }
@@ -48,7 +51,9 @@ pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener
                     break;
                 }
                 Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                    tracing::warn!(address = %socket.socket.address, %error, "accepting pauses (raise `ulimit -n`)");
+                    if !std::mem::replace(&mut starved, true) {
+                        tracing::warn!(address = %socket.socket.address, %error, "accepting pauses (raise `ulimit -n`)");
+                    }
                     tokio::time::sleep(PAUSE).await;
                     break;
                 }
@@ -69,7 +74,8 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
             // A reset: no TIME_WAIT on our side, nothing to drain, and the client knows at once.
             let _ = sockopt::set_socket_linger(&descriptor, Some(Duration::ZERO));
             drop(descriptor);
-            worker.team.refusals.note(&refusal.limit, peer, socket.socket.address);
+            let refusee = Refusee { client: peer, local: socket.socket.address, current: refusal.current };
+            worker.team.refusals.note(&refusal.limit, refusee);
         }
         Ok(slot) => {
             let handoff = Handoff { socket: socket.socket.id, descriptor, peer, slot };
@@ -90,7 +96,10 @@ fn hand_over(worker: &Worker, handoff: Handoff) -> Option<Handoff> {
     if mine <= load + 8.max(load / 10) {
         return Some(handoff);
     }
-    member.handoffs.try_send(handoff).err().map(tokio::sync::mpsc::error::TrySendError::into_inner)
+    member.load.comes();
+    let kept = member.handoffs.try_send(handoff).err()?;
+    member.load.has_come();
+    Some(kept.into_inner())
 }
 
 /// Takes a connection from another worker. If its socket is gone by now, so is the connection.

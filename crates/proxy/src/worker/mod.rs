@@ -82,18 +82,31 @@ pub(crate) struct Member {
     pub(crate) load: Load,
 }
 
-/// How many connections a worker has. Written by that worker alone, on a cache line of its own.
+/// How many connections a worker has, on a cache line of its own.
 #[derive(Default)]
 #[repr(align(128))]
-pub(crate) struct Load(AtomicUsize);
+pub(crate) struct Load {
+    /// Written by that worker alone.
+    served: AtomicUsize,
+    /// On their way to it from others. Without them a burst would be handed over to a worker that only looks idle.
+    coming: AtomicUsize,
+}
 
 impl Load {
     fn set(&self, count: usize) {
-        self.0.store(count, Ordering::Relaxed);
+        self.served.store(count, Ordering::Relaxed);
     }
 
-    fn read(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    fn comes(&self) {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn has_come(&self) {
+        self.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> usize {
+        self.served.load(Ordering::Relaxed) + self.coming.load(Ordering::Relaxed)
     }
 }
 
@@ -160,6 +173,9 @@ impl Worker {
         tokio::task::spawn_local(async move {
             while let Some(handoff) = handoffs.recv().await {
                 listen::take_over(&worker, handoff);
+                if let Some(member) = worker.team.members.get(worker.index) {
+                    member.load.has_come();
+                }
             }
         });
         let Some(member) = self.team.members.get(self.index) else { return };

@@ -14,6 +14,19 @@ use super::read::Document;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// Said with every write: who writes, and that a field nobody knows is an error.
+const QUERY: &str = "fieldManager=weir-files&fieldValidation=Strict";
+
+/// What one document asks for.
+enum Change {
+    /// The object is not there: this is it.
+    Create(Value),
+    /// The object is there, and this merge patch makes it what the document says.
+    Configure(Value),
+    /// The object, of this uid, was made from this very text.
+    None(String),
+}
+
 /// What one pass did, in numbers.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summary {
@@ -44,7 +57,9 @@ impl Applier {
         let mut seen = BTreeSet::new();
         let mut missing = Vec::new();
         for document in documents {
-            let Some(namespace) = checker.resource(document).filter(|r| r.namespaced).map(|_| namespace_of(document)) else { continue };
+            let Some(namespace) = checker.resource(document).filter(|r| r.namespaced).map(|_| document.namespace_or_default()) else {
+                continue;
+            };
             if !declared.contains(namespace)
                 && seen.insert(namespace)
                 && self.get(&format!("/api/v1/namespaces/{namespace}")).await?.is_none()
@@ -53,6 +68,39 @@ impl Applier {
             }
         }
         Ok(missing)
+    }
+
+    /// Asks the API what it would refuse of `documents` beyond what a schema can tell, such as a change of a field that may not change, and
+    /// changes nothing. New objects are judged by their schemas alone.
+    ///
+    /// # Errors
+    /// Every document that the API would refuse, with its answer.
+    pub(crate) async fn rehearse(&self, documents: &[Document], checker: &Checker) -> Result<(), Vec<String>> {
+        let mut errors = Vec::new();
+        for document in documents {
+            let Some(resource) = checker.resource(document) else { continue };
+            let namespace = if resource.namespaced { document.namespace_or_default() } else { "" };
+            let collection = collection_path(document.api_version(), &resource.plural, namespace);
+            let refused = match self.change(&collection, document, namespace).await {
+                Ok(Change::Configure(patch)) => {
+                    let path = format!("{collection}/{}?{QUERY}&dryRun=All", document.name());
+                    self.send("PATCH", &path, "application/merge-patch+json", &patch).await.err()
+                }
+                Ok(Change::Create(_) | Change::None(_)) => None,
+                Err(error) => Some(error),
+            };
+            errors.extend(refused.map(|error| document.error("metadata.name", error, None)));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(super::told(errors)) }
+    }
+
+    /// [`rehearse`](Self::rehearse) and, when nothing is refused, [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// As those.
+    pub(crate) async fn follow(&mut self, documents: &[Document], checker: &Checker) -> Result<Summary, Vec<String>> {
+        self.rehearse(documents, checker).await?;
+        self.apply(documents, checker).await
     }
 
     /// Makes the API hold what `documents` say, then deletes what earlier sets declared and this one does not.
@@ -64,7 +112,7 @@ impl Applier {
         let mut wanted = BTreeSet::new();
         for document in documents {
             let Some(resource) = checker.resource(document) else { continue };
-            let namespace = if resource.namespaced { namespace_of(document) } else { "" };
+            let namespace = if resource.namespaced { document.namespace_or_default() } else { "" };
             let collection = collection_path(document.api_version(), &resource.plural, namespace);
             let key = Key {
                 api_version: document.api_version().to_owned(),
@@ -78,6 +126,8 @@ impl Applier {
             }
             wanted.insert(key);
         }
+        // The same object under another version of its kind is still declared.
+        self.declared.objects.retain(|key, _| wanted.contains(key) || !wanted.iter().any(|it| it.is_same_object(key)));
         // Backwards, so that what stands on others goes before them.
         let gone: Vec<(Key, String)> = self
             .declared
@@ -103,6 +153,28 @@ impl Applier {
     }
 
     async fn put(&self, collection: &str, document: &Document, namespace: &str, summary: &mut Summary) -> Result<String, String> {
+        match self.change(collection, document, namespace).await? {
+            Change::Create(manifest) => {
+                let path = format!("{collection}?{QUERY}");
+                let created = self.send("POST", &path, "application/json", &manifest).await?;
+                summary.created += 1;
+                Ok(uid(&created))
+            }
+            Change::Configure(patch) => {
+                let path = format!("{collection}/{}?{QUERY}", document.name());
+                let configured = self.send("PATCH", &path, "application/merge-patch+json", &patch).await?;
+                summary.configured += 1;
+                Ok(uid(&configured))
+            }
+            Change::None(uid) => {
+                summary.unchanged += 1;
+                Ok(uid)
+            }
+        }
+    }
+
+    /// What there is to do for `document`.
+    async fn change(&self, collection: &str, document: &Document, namespace: &str) -> Result<Change, String> {
         let mut manifest = sorted(&document.object);
         if !namespace.is_empty() {
             manifest["metadata"]["namespace"] = json!(namespace);
@@ -112,28 +184,19 @@ impl Applier {
             fields.remove("status");
         }
         let text = applied_text(&manifest);
-        let path = format!("{collection}/{}", document.name());
-        let Some(current) = self.get(&path).await? else {
+        let Some(current) = self.get(&format!("{collection}/{}", document.name())).await? else {
             manifest["metadata"]["annotations"][LAST_APPLIED] = json!(text);
-            let created = self
-                .send("POST", &format!("{collection}?fieldManager=weir-files&fieldValidation=Strict"), "application/json", &manifest)
-                .await?;
-            summary.created += 1;
-            return Ok(uid(&created));
+            return Ok(Change::Create(manifest));
         };
         let last =
             current.pointer("/metadata/annotations").and_then(|all| all.get(LAST_APPLIED)).and_then(Value::as_str).unwrap_or_default();
         if last == text {
-            summary.unchanged += 1;
-            return Ok(uid(&current));
+            return Ok(Change::None(uid(&current)));
         }
         let last: Value = serde_json::from_str(last).unwrap_or_else(|_| json!({}));
         let mut patch = three_way(&last, &manifest, &current);
         patch["metadata"]["annotations"][LAST_APPLIED] = json!(text);
-        let query = "?fieldManager=weir-files&fieldValidation=Strict";
-        let configured = self.send("PATCH", &format!("{path}{query}"), "application/merge-patch+json", &patch).await?;
-        summary.configured += 1;
-        Ok(uid(&configured))
+        Ok(Change::Configure(patch))
     }
 
     async fn delete(&self, key: &Key, uid: &str, checker: &Checker) -> Result<(), String> {
@@ -179,10 +242,6 @@ fn told(error: kube::Error) -> String {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
     }
-}
-
-fn namespace_of(document: &Document) -> &str {
-    if document.namespace().is_empty() { "default" } else { document.namespace() }
 }
 
 fn uid(object: &Value) -> String {

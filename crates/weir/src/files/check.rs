@@ -90,6 +90,9 @@ impl Checker {
     pub(crate) fn check(&self, document: &Document) -> Vec<ReadError> {
         let Some(resource) = self.resource(document) else { return vec![self.unknown_kind(document)] };
         let mut object = document.object.clone();
+        if resource.namespaced && document.namespace().is_empty() && object["metadata"].is_object() {
+            object["metadata"]["namespace"] = Value::from(document.namespace_or_default());
+        }
         let (unknown, causes) = match &resource.rules {
             Rules::Builtin(kind) => match kind.decode_check(&mut object) {
                 Ok(unknown) => {

@@ -7,13 +7,24 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Names an object whatever its version.
+/// Names an object, and the version of its kind through which it was declared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) api_version: String,
     pub(crate) kind: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
+}
+
+impl Key {
+    /// Whether both name the same object, whatever the versions.
+    pub(crate) fn is_same_object(&self, other: &Self) -> bool {
+        fn group(api_version: &str) -> &str {
+            api_version.rsplit_once('/').map_or("", |(group, _)| group)
+        }
+        group(&self.api_version) == group(&other.api_version)
+            && (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+    }
 }
 
 impl std::fmt::Display for Key {

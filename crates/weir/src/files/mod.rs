@@ -24,17 +24,24 @@ pub(crate) fn in_order(documents: &mut [Document]) {
 }
 
 /// An error for each object that stands in the files a second time.
-pub(crate) fn twice(documents: &[Document]) -> Vec<ReadError> {
+pub(crate) fn twice(documents: &[Document], checker: &Checker) -> Vec<ReadError> {
     let mut seen = std::collections::HashMap::new();
     let mut errors = Vec::new();
     for document in documents {
-        let namespace = if document.namespace().is_empty() { "default" } else { document.namespace() };
+        let namespace = if checker.resource(document).is_some_and(|it| it.namespaced) { document.namespace_or_default() } else { "" };
         let group = document.api_version().rsplit_once('/').map_or("", |(group, _)| group);
         if let Some(first) = seen.insert((group, document.kind(), namespace, document.name()), document) {
             let place = first.position("metadata.name");
-            let message = format!("{} {namespace}/{} stands in the files twice", document.kind(), document.name());
+            let slash = if namespace.is_empty() { "" } else { "/" };
+            let message = format!("{} {namespace}{slash}{} stands in the files twice", document.kind(), document.name());
             errors.push(document.error("metadata.name", message, Some(format!("first at {}:{}", first.source.name, place.line))));
         }
     }
     errors
+}
+
+/// The errors as text, file by file and from top to bottom.
+pub(crate) fn told(mut errors: Vec<ReadError>) -> Vec<String> {
+    errors.sort_by(|a, b| a.place().cmp(&b.place()));
+    errors.iter().map(ToString::to_string).collect()
 }

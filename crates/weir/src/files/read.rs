@@ -46,6 +46,14 @@ impl Document {
         self.text_at("/metadata/namespace")
     }
 
+    /// The namespace that it goes to when its kind has them: `default` unless it says so.
+    pub(crate) fn namespace_or_default(&self) -> &str {
+        match self.namespace() {
+            "" => "default",
+            namespace => namespace,
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.text_at("/metadata/name")
     }
@@ -71,6 +79,11 @@ pub(crate) struct ReadError {
 }
 
 impl ReadError {
+    /// What it is sorted by: the file, then the line. Errors without a place come first.
+    pub(crate) fn place(&self) -> (&str, usize, usize) {
+        (self.source.as_ref().map_or("", |source| &source.name), self.position.line, self.position.column)
+    }
+
     fn plain(message: String) -> Self {
         Self { source: None, position: Position { line: 0, column: 0, length: 0 }, message, help: None }
     }
@@ -193,7 +206,10 @@ fn syntax_error(source: &Arc<Source>, first_line: usize, error: &serde_saphyr::E
     let (line, column) = error.location().map_or((1, 1), |at| (at.line().max(1) as usize, at.column().max(1) as usize));
     let text = error.to_string();
     // The library appends its own picture of the place; ours shows the file's own line numbers.
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    // It also begins with the place, and ends with advice to programmers.
+    let text = text.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(text);
+    let message = text.split(", set DuplicateKeyPolicy").next().unwrap_or(text).to_owned();
     ReadError { source: Some(source.clone()), position: Position { line: line + first_line - 1, column, length: 1 }, message, help: None }
 }
 

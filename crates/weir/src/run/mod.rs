@@ -5,7 +5,9 @@ pub(crate) mod bootstrap;
 mod child;
 mod columns;
 mod logs;
+mod objects;
 mod ready;
+mod settle;
 mod shutdown;
 mod state;
 
@@ -22,6 +24,7 @@ use weir_proxy::DataPlane;
 
 pub(crate) use shutdown::Signals;
 
+use self::ready::Awaited;
 use crate::cli::RunArguments;
 use crate::exit::Failure;
 use crate::files::{self, Applier, Checker, Document, Watched};
@@ -34,7 +37,7 @@ const BANNER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until a signal, or until the command after `--` ends.
 pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
-    crate::logging::install();
+    crate::logging::install()?;
     raise_descriptor_limit();
     let standard_input = read_standard_input(&arguments.files)?;
     let mut checker = Checker::new(&weir_api::crds()).map_err(Failure::new)?;
@@ -42,9 +45,14 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     let data_dir = arguments.data_dir.clone().map_or_else(state::default_folder, Ok)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let world = World::start(&arguments, &data_dir).await?;
-        let outcome = world.serve(&arguments, documents, checker, standard_input).await;
-        world.stop(arguments.drain_timeout).await;
+        let mut signals = Signals::listen()?;
+        let world = tokio::select! {
+            world = World::start(&arguments, &data_dir) => world?,
+            // What was written so far is whole, and nothing listens yet: there is nothing to drain.
+            signal = signals.next() => return interrupted(&arguments, signal),
+        };
+        let outcome = world.serve(&arguments, documents, checker, standard_input, &mut signals).await;
+        world.stop(arguments.drain_timeout, &mut signals).await;
         outcome
     });
     // Blocking reads that nobody waits for any more must not hold up the end.
@@ -109,24 +117,30 @@ impl World {
         documents: Vec<Document>,
         checker: Checker,
         stdin: Option<String>,
+        signals: &mut Signals,
     ) -> Result<(), Failure> {
-        let mut signals = Signals::listen()?;
         let watched =
             files::follow(&arguments.files).map_err(|error| Failure::new(format_args!("the files cannot be watched: {error}")))?;
         let mut applier = Applier::new(self.client.clone(), self.declared.clone()).map_err(Failure::new)?;
-        refuse_missing_namespaces(&applier, &documents, &checker).await?;
-        applier.apply(&documents, &checker).await.map_err(|errors| Failure::new(errors.join("\nweir: ")))?;
-        bootstrap::controller(&self.client).await.map_err(Failure::new)?;
-
+        let begin = async {
+            refuse_missing_namespaces(&applier, &documents, &checker).await?;
+            applier.rehearse(&documents, &checker).await.map_err(all_at_once)?;
+            applier.apply(&documents, &checker).await.map_err(|errors| Failure::new(errors.join("\nweir: ")))?;
+            bootstrap::controller(&self.client).await.map_err(Failure::new)?;
+            let awaited = ready::awaited(&documents);
+            // The texts and the schemas are not needed again before the files change.
+            drop((documents, checker));
+            self.announce(arguments, awaited).await
+        };
         let started = tokio::select! {
-            started = self.announce(arguments, &documents) => started?,
-            _ = signals.next() => return Ok(()),
+            started = begin => started?,
+            signal = signals.next() => return interrupted(arguments, signal),
         };
         let following = follow_files(arguments, watched, applier, stdin);
         tokio::pin!(following);
         match started {
             Some(child) => tokio::select! {
-                outcome = shutdown::accompany(child, &mut signals) => outcome,
+                outcome = shutdown::accompany(child, signals) => outcome,
                 () = &mut following => Ok(()),
             },
             None => tokio::select! {
@@ -137,34 +151,47 @@ impl World {
     }
 
     /// Waits until what the files declare is there; then says so, or starts the command after `--`.
-    async fn announce(&self, arguments: &RunArguments, documents: &[Document]) -> Result<Option<Child>, Failure> {
-        let awaited = ready::awaited(documents);
-        let all = futures::future::try_join_all(awaited.iter().map(|it| it.wait(self.client.clone())));
-        let patience = if arguments.command.is_empty() { BANNER_TIMEOUT } else { READY_TIMEOUT };
-        let ready = matches!(tokio::time::timeout(patience, all).await, Ok(Ok(_)));
-        if arguments.command.is_empty() {
-            let text = banner::text(&self.client, &self.kubeconfig, &self.data_plane.report(), arguments.port_offset)
+    async fn announce(&self, arguments: &RunArguments, awaited: Vec<Awaited>) -> Result<Option<Child>, Failure> {
+        let has_command = !arguments.command.is_empty();
+        // Without a command nobody depends on more than this: each Gateway is served, or has said why not.
+        let awaited: Vec<Awaited> = awaited.into_iter().filter(|it| has_command || it.kind != "Gateway").collect();
+        let ready = async {
+            futures::future::try_join_all(awaited.iter().map(|it| it.wait(self.client.clone()))).await.map_err(Failure::new)?;
+            settle::settle(&self.client, &self.data_plane).await.map_err(Failure::new)
+        };
+        let patience = if has_command { READY_TIMEOUT } else { BANNER_TIMEOUT };
+        let missing = match tokio::time::timeout(patience, ready).await {
+            Ok(outcome) => outcome.map(|()| Vec::new())?,
+            Err(_) => self.missing(&awaited).await,
+        };
+        if !has_command {
+            let text = banner::text(&self.client, &self.kubeconfig, &self.data_plane.report(), arguments.port_offset, &missing)
                 .await
                 .map_err(Failure::new)?;
             // A reader that has gone away wants no more of it; Weir serves on.
             let _ = std::io::stdout().lock().write_all(text.as_bytes());
             return Ok(None);
         }
-        if !ready {
-            let mut missing = Vec::new();
-            for it in &awaited {
-                let done = it.wait(self.client.clone());
-                if tokio::time::timeout(Duration::from_millis(100), done).await.is_err() {
-                    missing.push(it.missing(self.client.clone()).await);
-                }
-            }
+        if !missing.is_empty() {
             return Err(Failure::new(format_args!("not ready after {} s: {}", READY_TIMEOUT.as_secs(), missing.join("; "))));
         }
         child::start(&arguments.command, &self.kubeconfig).map(Some)
     }
 
+    /// What of `awaited` is not there, in words.
+    async fn missing(&self, awaited: &[Awaited]) -> Vec<String> {
+        let mut missing = Vec::new();
+        for it in awaited {
+            let done = it.wait(self.client.clone());
+            if tokio::time::timeout(Duration::from_millis(100), done).await.is_err() {
+                missing.push(it.missing(self.client.clone()).await);
+            }
+        }
+        missing
+    }
+
     /// Drains the data plane, ends the workloads, closes the API server. A second signal ends the process at once.
-    async fn stop(self, drain: Duration) {
+    async fn stop(self, drain: Duration, signals: &mut Signals) {
         let orderly = async {
             self.data_plane.drain(drain).await;
             self.node.stop(Duration::from_secs(1)).await;
@@ -172,7 +199,7 @@ impl World {
         };
         tokio::select! {
             () = orderly => {}
-            () = shutdown::signal_again() => {}
+            _ = signals.next() => {}
         }
     }
 }
@@ -186,7 +213,7 @@ async fn follow_files(arguments: &RunArguments, mut watched: Watched, mut applie
             .and_then(|mut checker| load(&arguments.files, stdin.as_deref(), &mut checker).map(|documents| (checker, documents)));
         match reloaded {
             Err(errors) => tracing::error!("the files have errors, so the last good set stays in force:\n{}", errors.join("\n")),
-            Ok((checker, documents)) => match applier.apply(&documents, &checker).await {
+            Ok((checker, documents)) => match applier.follow(&documents, &checker).await {
                 Ok(summary) if summary.created + summary.configured + summary.deleted == 0 => {}
                 Ok(it) => tracing::info!(created = it.created, configured = it.configured, deleted = it.deleted, "files reloaded"),
                 Err(errors) => tracing::error!("not everything in the files could be applied:\n{}", errors.join("\n")),
@@ -200,9 +227,9 @@ fn load(paths: &[PathBuf], stdin: Option<&str>, checker: &mut Checker) -> Result
     let (mut documents, mut errors) = files::read_all(paths, stdin);
     errors.extend(checker.learn_from(&documents));
     errors.extend(documents.iter().flat_map(|document| checker.check(document)));
-    errors.extend(files::twice(&documents));
+    errors.extend(files::twice(&documents, checker));
     files::in_order(&mut documents);
-    if errors.is_empty() { Ok(documents) } else { Err(errors.iter().map(ToString::to_string).collect()) }
+    if errors.is_empty() { Ok(documents) } else { Err(files::told(errors)) }
 }
 
 async fn refuse_missing_namespaces(applier: &Applier, documents: &[Document], checker: &Checker) -> Result<(), Failure> {
@@ -215,7 +242,20 @@ async fn refuse_missing_namespaces(applier: &Applier, documents: &[Document], ch
     if errors.is_empty() { Ok(()) } else { Err(all_at_once(errors)) }
 }
 
+/// What a signal means before everything runs: the end, well, unless a command was to run and has not.
+fn interrupted(arguments: &RunArguments, signal: rustix::process::Signal) -> Result<(), Failure> {
+    if arguments.command.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Status(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)))
+}
+
 fn all_at_once(errors: Vec<String>) -> Failure {
+    if let [only] = errors.as_slice()
+        && !only.contains('\n')
+    {
+        return Failure::new(only);
+    }
     let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
     Failure::new(format_args!("{count} in the files; nothing was applied\n\n{}", errors.join("\n\n")))
 }

@@ -28,14 +28,6 @@ impl Signals {
     }
 }
 
-/// Returns when a signal comes that comes after the one that began the end.
-pub(crate) async fn signal_again() {
-    match Signals::listen() {
-        Ok(mut signals) => drop(signals.next().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
 /// Waits for the command's end, sending signals on to it; its exit status is the outcome.
 pub(crate) async fn accompany(mut child: Child, signals: &mut Signals) -> Result<(), Failure> {
     loop {

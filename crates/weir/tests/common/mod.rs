@@ -8,20 +8,20 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that is only waited for, never measured.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running `weir run`, ended when dropped.
-pub struct Weir {
+pub(crate) struct Weir {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
     /// The data directory.
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     folder: Option<tempfile::TempDir>,
 }
 
 impl Weir {
     /// Starts `weir run ARGUMENTS` in a network namespace of its own with a fresh data directory.
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         let mut weir = Self::start_in(&data, arguments);
@@ -30,7 +30,7 @@ impl Weir {
     }
 
     /// Starts it with this data directory.
-    pub fn start_in(data: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start_in(data: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .args(["run", "--data-dir"])
             .arg(data)
@@ -44,7 +44,7 @@ impl Weir {
     }
 
     /// Reads its output up to the line that contains `text`; gives all lines read.
-    pub fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let mut all = String::new();
         let reader = self.stdout.as_mut().expect("standard output is read");
         loop {
@@ -59,7 +59,7 @@ impl Weir {
     }
 
     /// A command with `KUBECONFIG` set.
-    pub fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("KUBECONFIG", self.data.join("kubeconfig")).env("HOME", &self.data).env("PATH", path());
         command.stdin(Stdio::null());
@@ -67,19 +67,19 @@ impl Weir {
     }
 
     /// Runs `script` with bash in `folder`.
-    pub fn bash(&self, folder: &Path, script: &str) -> Output {
+    pub(crate) fn bash(&self, folder: &Path, script: &str) -> Output {
         self.command("bash").args(["-c", script]).current_dir(folder).output().expect("bash runs")
     }
 
     /// Runs kubectl and expects it to succeed; gives its output.
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let output = self.command("kubectl").args(arguments).output().expect("kubectl runs");
         assert!(output.status.success(), "kubectl {arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
     }
 
     /// Applies `yaml` with kubectl; gives exit status, output and errors together.
-    pub fn apply(&self, yaml: &str) -> (bool, String) {
+    pub(crate) fn apply(&self, yaml: &str) -> (bool, String) {
         use std::io::Write as _;
         let mut child = self
             .command("kubectl")
@@ -95,7 +95,7 @@ impl Weir {
     }
 
     /// Asks again until `probe` gives something. For states that nothing announces.
-    pub fn until<T>(&self, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();
         loop {
             if let Some(found) = probe() {
@@ -107,18 +107,18 @@ impl Weir {
     }
 
     /// The process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal such as `TERM`.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().expect("kill runs");
         assert!(sent.success(), "the process is there");
     }
 
     /// Waits for the end; gives the exit status.
-    pub fn wait(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         self.child.wait().expect("it ends")
     }
 }
@@ -131,17 +131,17 @@ impl Drop for Weir {
 }
 
 /// The binary under test.
-pub fn binary() -> &'static str {
+pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_weir")
 }
 
 /// The repository.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }
 
 /// What a program printed.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -153,7 +153,7 @@ fn path() -> String {
 
 /// Runs `test` in a network namespace of its own, where loopback is up, every address is there and every port is free: this test binary
 /// starts itself again below `unshare`, for the test `name` alone. Needs no root where users may make namespaces.
-pub fn isolated(name: &str, test: impl FnOnce()) {
+pub(crate) fn isolated(name: &str, test: impl FnOnce()) {
     const INSIDE: &str = "WEIR_TEST_ISOLATED";
     if std::env::var_os(INSIDE).is_some() {
         return test();

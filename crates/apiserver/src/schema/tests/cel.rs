@@ -94,3 +94,21 @@ fn transition_rules_compare_with_what_was() {
     assert!(check(swapped, Some(items(1, 5))).is_empty());
     assert_eq!(check(items(1, 4), Some(items(1, 5))), ["spec.items[1].fixed: Invalid value: 4: failed rule: self >= oldSelf"]);
 }
+
+#[test]
+fn hostile_rules_are_refused() {
+    for rule in [
+        vec!["1"; 4000].join("+") + " > 0",
+        vec!["self.count"; 150].join("+") + " > 0",
+        "(".repeat(4000) + "true" + &")".repeat(4000),
+        "[".repeat(300) + &"]".repeat(300) + " == []",
+        format!("self{} == 1", ".a".repeat(4000)),
+        "true ? true : ".repeat(500) + "true",
+        "a".repeat(10_000),
+    ] {
+        let errors = run(json!({"rule": rule, "message": "m"}), json!({"count": 1}));
+        assert!(errors.first().is_some_and(|e| e.contains("rule compile error")), "{errors:?}");
+    }
+    let long = vec!["self.count == 1"; 60].join(" || ");
+    assert_eq!(run(json!({"rule": long}), json!({"count": 1})), Vec::<String>::new());
+}

@@ -184,7 +184,29 @@ fn an_answer_that_comes_after_newer_news_does_not_undo_them() {
         object["status"] = status;
         object
     };
-    fleet.observe(item.clone(), at("10", json!({ "loadBalancer": { "ingress": [{ "ip": "127.1.0.1" }] } })));
+    let mut newer = at("10", json!({ "loadBalancer": { "ingress": [{ "ip": "127.1.0.1" }] } }));
+    newer["spec"]["type"] = json!("ClusterIP");
+    fleet.observe(item.clone(), newer);
     fleet.done(item, Outcome::Stored(at("9", json!({}))), now);
     assert_eq!(fleet.addresses(true).len(), 1);
+    let patch = Op::Patch(json!({ "spec": { "type": "LoadBalancer" } }));
+    assert!(fleet.due(now + SETTLE, 16).contains(&(item.clone(), patch)), "what was changed meanwhile is put right");
+}
+
+#[test]
+fn a_server_that_changes_what_it_is_given_is_not_asked_for_ever() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    fleet.want(&[proxy("eg")], &template());
+    for (item, op) in fleet.due(now, 16) {
+        let Op::Create(object) = op else { panic!("{op:?}") };
+        let mut object = stored(object);
+        object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("policy-engine");
+        fleet.done(&item, Outcome::Stored(object), now);
+    }
+    assert!(fleet.due(now + SETTLE, 16).is_empty());
+    let mut eg = proxy("eg");
+    eg.service_annotations.insert("a".into(), "b".into());
+    fleet.want(&[eg], &template());
+    assert_eq!(fleet.due(now + SETTLE, 16).len(), 1, "something new is worth another try");
 }

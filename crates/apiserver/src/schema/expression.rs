@@ -1,0 +1,118 @@
+//! CEL expressions: compiled at first use, shared, and bounded so that neither parsing nor evaluating one can exhaust a stack.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+    thread,
+};
+
+use kube_cel::cel::{
+    IdedExpr,
+    common::ast::{EntryExpr, Expr},
+    parser::{ExpressionReferences, Parser},
+};
+use parking_lot::Mutex;
+
+/// Longest expression that is read; the longest of Gateway API and Envoy Gateway have about 1,000 bytes.
+const MAX_LENGTH: usize = 8 * 1024;
+/// Deepest expression that is evaluated. A level takes up to 10 KiB of stack in a debug build, and threads have 2 MiB.
+const MAX_DEPTH: usize = 80;
+/// Up to this length an expression cannot nest deeper than any stack allows, and is parsed where we are.
+const SHORT: usize = 100;
+/// Stack for parsing the others: at most a level for each byte.
+const PARSER_STACK: usize = 128 * 1024 * 1024;
+
+/// An expression and its source.
+#[derive(Debug)]
+pub(super) struct Lazy {
+    source: String,
+    expression: OnceLock<Result<Arc<Expression>, String>>,
+}
+
+/// A parsed expression.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pub(super) parsed: IdedExpr,
+    pub(super) uses_old: bool,
+}
+
+impl Lazy {
+    pub(super) fn new(source: &str) -> Self {
+        Self { source: source.to_owned(), expression: OnceLock::new() }
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(super) fn get(&self) -> Result<&Expression, &str> {
+        self.expression.get_or_init(|| shared(&self.source)).as_deref().map_err(String::as_str)
+    }
+}
+
+/// Compiles `source`, or finds it among those in use: the versions of one CRD repeat all their rules.
+fn shared(source: &str) -> Result<Arc<Expression>, String> {
+    static IN_USE: OnceLock<Mutex<HashMap<String, Weak<Expression>>>> = OnceLock::new();
+    let in_use = IN_USE.get_or_init(Mutex::default);
+    if let Some(found) = in_use.lock().get(source).and_then(Weak::upgrade) {
+        return Ok(found);
+    }
+    let expression = Arc::new(compile(source)?);
+    let mut in_use = in_use.lock();
+    in_use.retain(|_, weak| weak.strong_count() > 0);
+    in_use.insert(source.to_owned(), Arc::downgrade(&expression));
+    Ok(expression)
+}
+
+fn compile(source: &str) -> Result<Expression, String> {
+    if source.len() <= SHORT {
+        return parse(source);
+    }
+    if source.len() > MAX_LENGTH {
+        return Err(format!("expression is longer than {MAX_LENGTH} bytes"));
+    }
+    thread::scope(|scope| {
+        let parser = thread::Builder::new().name("cel-parser".to_owned()).stack_size(PARSER_STACK);
+        let parsing = parser.spawn_scoped(scope, || parse(source)).map_err(|e| format!("no thread to parse the expression: {e}"))?;
+        parsing.join().unwrap_or_else(|_| Err("the expression could not be parsed".to_owned()))
+    })
+}
+
+fn parse(source: &str) -> Result<Expression, String> {
+    let parsed = Parser::default().parse(source).map_err(|e| e.to_string())?;
+    if depth(&parsed) > MAX_DEPTH {
+        return Err(format!("expression nests deeper than {MAX_DEPTH} levels"));
+    }
+    let uses_old = ExpressionReferences::has_variable(&parsed.references(), "oldSelf");
+    Ok(Expression { parsed, uses_old })
+}
+
+/// Depth of an expression, found without recursion.
+fn depth(root: &IdedExpr) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(root, 1)];
+    while let Some((expression, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        let mut push = |child| open.push((child, depth + 1));
+        match &expression.expr {
+            Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(push),
+            Expr::Select(select) => push(&select.operand),
+            Expr::List(list) => list.elements.iter().for_each(push),
+            Expr::Comprehension(c) => [&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result].into_iter().for_each(push),
+            Expr::Map(map) => map.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
+            Expr::Struct(object) => object.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
+            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+        }
+    }
+    deepest
+}
+
+fn entry_parts<'e>(entry: &'e EntryExpr, push: &mut impl FnMut(&'e IdedExpr)) {
+    match entry {
+        EntryExpr::StructField(field) => push(&field.value),
+        EntryExpr::MapEntry(entry) => {
+            push(&entry.key);
+            push(&entry.value);
+        }
+    }
+}
