@@ -70,13 +70,14 @@ pub enum Invalid {
     /// Not HTTP/1.1, nor HTTP/1.0.
     #[error("http1.invalid_version")]
     Version,
-    /// HTTP/1.0: has neither a mandatory Host nor chunked bodies.
+    /// HTTP/1.0, which has neither a mandatory Host nor chunked bodies, where it is not allowed.
     #[error("low_version")]
     LowVersion,
     /// Not exactly one Host, or a malformed one, or one that disagrees with the target.
     #[error("http1.invalid_host")]
     Host,
-    /// A header name with an underscore: applications confuse it with a hyphen (Envoy Gateway's default is to refuse it, too).
+    /// A header name with an underscore: applications confuse it with a hyphen (Envoy Gateway's default is to refuse it, too). Told by
+    /// [`Request::underscores`], refused by whoever has the rule.
     #[error("http1.unexpected_underscore")]
     Underscore,
     /// A malformed or repeated Content-Length.

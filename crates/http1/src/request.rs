@@ -26,6 +26,12 @@ pub struct Request {
     pub expects_continue: bool,
     /// The method is HEAD: the answer has no body.
     pub is_head: bool,
+    /// A header name has an underscore: applications confuse it with a hyphen.
+    pub underscores: bool,
+    /// To be set before parsing: whether HTTP/1.0 is read, too.
+    pub allow_old: bool,
+    /// It is HTTP/1.0: the host may be missing (then the authority is empty), and the answer must neither be chunked nor kept alive.
+    pub is_old: bool,
 }
 
 /// The form of a request target (RFC 9112, section 3.2).
@@ -75,8 +81,10 @@ impl Request {
         if !lines_are_clean(text.get(..length).unwrap_or_default()) {
             return Err(Invalid::LineEnding);
         }
+        self.is_old = head.version == Some(0);
         match head.version {
             Some(1) => {}
+            Some(0) if self.allow_old => {}
             Some(0) => return Err(Invalid::LowVersion),
             _ => return Err(Invalid::Version),
         }
@@ -98,12 +106,14 @@ impl Request {
         self.fields.clear();
         self.connection = Connection::default();
         self.expects_continue = false;
+        self.underscores = false;
         let (mut host, mut length, mut chunked, mut upgrade) = (None, None, false, false);
         for header in headers {
             let name = header.name.as_bytes();
-            if name.is_empty() || name.contains(&b'_') {
-                return Err(if name.is_empty() { Invalid::Syntax } else { Invalid::Underscore });
+            if name.is_empty() {
+                return Err(Invalid::Syntax);
             }
+            self.underscores |= name.contains(&b'_');
             let value = header.value.trim_ascii();
             let field = Field { name: Span::of(buffer, name)?, value: Span::of(buffer, value)?, known: Known::of(name) };
             match field.known {
@@ -120,11 +130,21 @@ impl Request {
         }
         self.body = match (length, chunked) {
             (Some(_), true) => return Err(Invalid::LengthAndChunked),
+            // HTTP/1.0 has no transfer codings: its framing is faulty (RFC 9112, section 6.1).
+            (None, true) if self.is_old => return Err(Invalid::TransferEncoding),
             (None, true) => Body::Chunked,
             (None | Some(0), false) => Body::None,
             (Some(length), false) => Body::Length(length),
         };
         self.connection.upgrade &= upgrade;
+        if self.is_old {
+            self.connection = Connection { close: true, upgrade: false, names: self.connection.names };
+            self.expects_continue = false;
+            if host.is_none() {
+                self.authority = Span::default();
+                return Ok(());
+            }
+        }
         self.authority = host.ok_or(Invalid::Host)?;
         authority(self.authority.bytes(buffer)).ok_or(Invalid::Host)?;
         Ok(())
@@ -154,7 +174,9 @@ impl Request {
         let (host, path) = rest.split_at_checked(end).ok_or(Invalid::Target)?;
         authority(host.as_bytes()).ok_or(Invalid::Target)?;
         // Host must be identical to the target's authority (RFC 9112, section 3.2.2); two answers to "which host" are one too many.
-        if !self.authority.bytes(buffer).eq_ignore_ascii_case(host.as_bytes()) {
+        if self.is_old && self.authority == Span::default() {
+            self.authority = Span::of(buffer, host.as_bytes())?;
+        } else if !self.authority.bytes(buffer).eq_ignore_ascii_case(host.as_bytes()) {
             return Err(Invalid::Host);
         }
         if path.starts_with('?') {

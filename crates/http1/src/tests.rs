@@ -62,7 +62,6 @@ fn what_is_ambiguous_is_refused() {
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Invalid::Syntax),
         ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Invalid::Syntax),
         ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", Invalid::Syntax),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX_Y: b\r\n\r\n", Invalid::Underscore),
         ("GET / HTTP/1.1\r\n\r\n", Invalid::Host),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Invalid::Host),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Invalid::Host),
@@ -261,4 +260,28 @@ proptest! {
         let _ = Response::default().parse(&bytes, false);
         let _ = decode(&bytes, piece);
     }
+}
+
+#[test]
+fn underscores_are_told() {
+    assert!(complete("GET / HTTP/1.1\r\nHost: a\r\nX_Y: b\r\n\r\n").underscores);
+    assert!(!complete("GET /a_b HTTP/1.1\r\nHost: a\r\nX-Y: b_c\r\n\r\n").underscores);
+}
+
+#[test]
+fn http_1_0_is_read_where_it_is_allowed() {
+    let old = |text: &str| {
+        let mut request = Request { allow_old: true, ..Request::default() };
+        request.parse(text.as_bytes()).map(|_| request)
+    };
+    let request = old("GET / HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\n\r\n").expect("no host is needed");
+    assert!(request.is_old && request.connection.close && !request.connection.upgrade);
+    assert_eq!(request.authority, Span::default());
+    let text = "GET http://a.test/x HTTP/1.0\r\n\r\n";
+    assert_eq!(old(text).expect("an absolute target").authority.bytes(text.as_bytes()), b"a.test");
+    assert_eq!(old("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\n\r\n").expect("a body").body, Body::Length(3));
+    let chunked = old("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(chunked.err(), Some(Invalid::TransferEncoding));
+    assert_eq!(old("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").err(), Some(Invalid::Host));
+    assert!(!old("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("the new one").is_old);
 }

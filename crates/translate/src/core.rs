@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde_json::Value;
 use weir_api::core::{IntOrString, ServicePort};
 use weir_api::{EndpointSlice, Service};
 
@@ -36,41 +35,5 @@ fn number_in_pods(port: &ServicePort) -> Option<i32> {
         None => Some(port.port),
         Some(IntOrString::Int(number)) => Some(*number),
         Some(IntOrString::String(_)) => None,
-    }
-}
-
-/// What may be known of a Secret here: never its contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Secret {
-    /// It has a certificate and a key that look like PEM.
-    Certificate,
-    /// Its type is not `kubernetes.io/tls`.
-    OtherType,
-    /// `tls.crt` or `tls.key` is missing or empty.
-    Incomplete,
-    /// `tls.crt` or `tls.key` is not PEM.
-    Malformed,
-}
-
-/// `-----BEGIN ` in base64.
-const PEM_BASE64: &str = "LS0tLS1CRUdJTi";
-
-impl Secret {
-    /// Looks at a Secret without keeping anything of it.
-    pub(crate) fn classify(object: &Value) -> Self {
-        if object.get("type").and_then(Value::as_str) != Some("kubernetes.io/tls") {
-            return Self::OtherType;
-        }
-        let field = |part: &str, key: &str| object.get(part)?.get(key)?.as_str();
-        let looks = |key: &str| match (field("stringData", key), field("data", key)) {
-            (Some(text), _) if !text.is_empty() => Some(text.trim_start().starts_with("-----BEGIN ")),
-            (_, Some(text)) if !text.is_empty() => Some(text.trim_start().starts_with(PEM_BASE64)),
-            _ => None,
-        };
-        match (looks("tls.crt"), looks("tls.key")) {
-            (Some(true), Some(true)) => Self::Certificate,
-            (None, _) | (_, None) => Self::Incomplete,
-            _ => Self::Malformed,
-        }
     }
 }

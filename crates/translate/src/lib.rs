@@ -17,6 +17,7 @@ mod envoy_proxy;
 mod fields;
 mod gateway;
 mod grants;
+mod material;
 mod memo;
 mod naming;
 mod observed;
@@ -29,6 +30,7 @@ mod selector;
 mod status;
 mod time;
 mod translator;
+mod trust;
 
 pub use observed::{Observed, ProxyState, Settings};
 pub use output::{Output, ProxyPort, ProxySpec};

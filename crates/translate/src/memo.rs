@@ -13,9 +13,9 @@ use weir_model::{GatewayName, ObjectName};
 
 use crate::Settings;
 use crate::backend::{self, Key};
-use crate::core::Secret;
 use crate::gateway::View;
 use crate::grants;
+use crate::material::{Secret, Trust};
 use crate::resources::{Kind, Resources};
 
 /// What can be read.
@@ -98,9 +98,14 @@ impl<'a> Reader<'a> {
         self.world.resources.backends.get(name).map(|it| &*it.object)
     }
 
-    pub(crate) fn secret(&self, name: &ObjectName) -> Option<Secret> {
+    pub(crate) fn secret(&self, name: &ObjectName) -> Option<&'a Secret> {
         self.note(Dep::Object(Kind::Secret, name.clone()));
-        self.world.resources.secrets.get(name).map(|it| *it.object)
+        self.world.resources.secrets.get(name).map(|it| &*it.object)
+    }
+
+    pub(crate) fn config_map(&self, name: &ObjectName) -> Option<&'a Trust> {
+        self.note(Dep::Object(Kind::ConfigMap, name.clone()));
+        self.world.resources.config_maps.get(name).map(|it| &*it.object)
     }
 
     /// The labels of a namespace. Kubernetes labels every namespace with its name, so that much is known even of one that is not there.
@@ -167,6 +172,7 @@ impl<'a> World<'a> {
             Dep::Object(Kind::Service, name) => resources.services.stamp_of(name),
             Dep::Object(Kind::Backend, name) => resources.backends.stamp_of(name),
             Dep::Object(Kind::Secret, name) => resources.secrets.stamp_of(name),
+            Dep::Object(Kind::ConfigMap, name) => resources.config_maps.stamp_of(name),
             Dep::Object(Kind::Namespace, name) => resources.namespaces.stamp_of(name),
             // Never read one by one.
             Dep::Object(kind, _) => resources.kind_stamp(*kind),

@@ -1,14 +1,24 @@
-//! ClientTrafficPolicies: which listeners each covers, and what it does there.
+//! ClientTrafficPolicies: which listeners and routes each covers, and what it does there.
+//!
+//! Gateways and their sections are judged before routes are translated ([`judge`]), since a policy that cannot be carried out makes
+//! routes fail; what depends on where routes attach comes after ([`Judged::finish`]).
 
 mod ancestors;
+mod apply;
+mod headers;
+mod names;
+mod ports;
 mod read;
+mod routes;
 mod targets;
+mod tls;
+mod unserved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_api::gateway::Protocol;
-use weir_model::{FailReason, GatewayName, Limit, LimitName, LimitScope, ListenerName, ObjectName};
+use weir_model::{ClientSettings, GatewayName, Limit, LimitName, ListenerName, Model, ObjectName, Tls};
 
 use crate::condition::{Conditions, sentence};
 use crate::fields;
@@ -20,15 +30,26 @@ use ancestors::Ancestors;
 use read::Read;
 use targets::Target;
 
-/// What the access log says of requests that a broken policy stops.
-const BROKEN: &str = "client_traffic_policy_invalid";
+pub(crate) use tls::default as default_tls;
 
 /// What policies do.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// The listeners whose routes must answer 500.
     pub(crate) failures: BTreeMap<ListenerName, Failure>,
+    /// The routes that must answer 500, by the Gateways that they name as parents.
+    pub(crate) failed_routes: BTreeMap<GatewayName, BTreeMap<ObjectName, Failure>>,
+    /// How listeners treat clients, where it is not as by default.
+    pub(crate) settings: BTreeMap<ListenerName, Arc<ClientSettings>>,
+    /// How listeners end TLS, certificates aside.
+    pub(crate) tls: BTreeMap<ListenerName, Tls>,
     pub(crate) limits: BTreeMap<LimitName, Limit>,
+}
+
+/// Policies, judged but for what depends on routes.
+pub(crate) struct Judged<'a> {
+    pub(crate) outcome: Outcome,
+    policies: Vec<Policy<'a>>,
 }
 
 /// A policy on its way.
@@ -39,6 +60,10 @@ struct Policy<'a> {
     read: Read,
     targets: Vec<Target>,
     ancestors: Ancestors,
+    /// The listeners that it is in force at, with the targets that made it so.
+    covers: Vec<(Target, ListenerName)>,
+    /// The routes that it is in force at, with their parents.
+    routes: Vec<(ObjectName, Vec<Target>)>,
 }
 
 /// Who has taken what.
@@ -48,35 +73,63 @@ struct Claims {
     gateways: BTreeSet<GatewayName>,
     /// Sections, by their names; true: the policy of the section is in force there.
     sections: BTreeMap<ListenerName, bool>,
+    routes: BTreeSet<ObjectName>,
 }
 
 type Gateways<'a> = BTreeMap<GatewayName, GatewayState<'a>>;
 
 /// Judges all policies, the oldest first: what one has taken another does not get. Sections go before whole Gateways.
-pub(crate) fn judge(resources: &Resources, reader: &Reader<'_>, gateways: &Gateways<'_>, statuses: &mut StatusWriter<'_>) -> Outcome {
+pub(crate) fn judge<'a>(resources: &'a Resources, reader: &Reader<'_>, gateways: &Gateways<'_>) -> Judged<'a> {
     let mut policies = collect(resources, reader, gateways);
     let mut outcome = Outcome::default();
     let mut claims = Claims::default();
     for policy in &mut policies {
         for target in std::mem::take(&mut policy.targets) {
-            match (&target.section, target.is_gateway()) {
-                (Some(section), true) => judge_section(policy, &target, section, gateways, &mut claims, &mut outcome),
-                (None, true) => policy.targets.push(target),
-                (_, false) => policy.ancestors.at(&target, policy.generation).no("Accepted", "Invalid", target.refusal()),
+            match &target.section {
+                Some(section) if target.is_gateway() => judge_section(policy, &target, section, gateways, &mut claims, &mut outcome),
+                _ if target.is_gateway() || target.is_route() => policy.targets.push(target),
+                _ => policy.ancestors.at(&target, policy.generation).no("Accepted", "Invalid", target.refusal()),
             }
         }
     }
     for policy in &mut policies {
         for target in std::mem::take(&mut policy.targets) {
-            judge_gateway(policy, &target, gateways, &mut claims, &mut outcome);
+            if target.is_route() {
+                policy.targets.push(target);
+            } else {
+                judge_gateway(policy, &target, gateways, &mut claims, &mut outcome);
+            }
         }
     }
-    let controller = &*reader.settings().controller_name;
-    for policy in policies {
-        let object = ObjectRef::new(Kind::ClientTrafficPolicy, policy.name.namespace.clone(), policy.name.name.clone());
-        statuses.write(object, Merge::Ancestors, policy.ancestors.status(controller));
+    for policy in &mut policies {
+        for target in std::mem::take(&mut policy.targets) {
+            routes::judge(resources, policy, &target, gateways, &mut claims, &mut outcome);
+        }
     }
-    outcome
+    ports::agree(gateways, &mut policies, &mut outcome);
+    Judged { outcome, policies }
+}
+
+impl Judged<'_> {
+    /// Adds what depends on where routes attach, and writes the statuses.
+    pub(crate) fn finish(
+        mut self,
+        reader: &Reader<'_>,
+        gateways: &Gateways<'_>,
+        model: &Model,
+        statuses: &mut StatusWriter<'_>,
+    ) -> Outcome {
+        routes::default_hosts(&mut self.policies, gateways, model, &mut self.outcome);
+        for policy in &self.policies {
+            routes::limits(policy, model, &mut self.outcome);
+        }
+        let controller = &*reader.settings().controller_name;
+        for policy in self.policies {
+            let object = ObjectRef::new(Kind::ClientTrafficPolicy, policy.name.namespace.clone(), policy.name.name.clone());
+            statuses.write(object, Merge::Ancestors, policy.ancestors.status(controller));
+        }
+        self.outcome
+    }
 }
 
 fn collect<'a>(resources: &'a Resources, reader: &Reader<'_>, gateways: &Gateways<'_>) -> Vec<Policy<'a>> {
@@ -84,17 +137,21 @@ fn collect<'a>(resources: &'a Resources, reader: &Reader<'_>, gateways: &Gateway
         name,
         created: stored.object.metadata.creation_timestamp.as_deref().unwrap_or_default(),
         generation: stored.object.metadata.generation.unwrap_or_default(),
-        read: read::read(&stored.object.spec),
+        read: read::read(reader, &name.namespace, &stored.object.spec),
         targets: targets::of(resources, reader, gateways, name, &stored.object.spec),
         ancestors: Ancestors::default(),
+        covers: Vec::new(),
+        routes: Vec::new(),
     });
     let broken = resources.policies.broken().map(|(name, broken)| Policy {
         name,
         created: broken.object.pointer("/metadata/creationTimestamp").and_then(|it| it.as_str()).unwrap_or_default(),
         generation: broken.generation(),
-        read: Read { invalid: vec![format!("the object cannot be read: {}", broken.error)], ..Read::default() },
+        read: Read::broken(&broken.error),
         targets: targets::of(resources, reader, gateways, name, &targets::readable(&broken.object)),
         ancestors: Ancestors::default(),
+        covers: Vec::new(),
+        routes: Vec::new(),
     });
     let mut all: Vec<Policy<'a>> = good.chain(broken).collect();
     all.sort_by(|a, b| (a.created, a.name).cmp(&(b.created, b.name)));
@@ -120,9 +177,12 @@ fn judge_section(
         conditions.no("Accepted", "Conflicted", message);
         return;
     }
-    let sharing: Vec<String> =
-        gateway.served().filter(|it| it.container_port == listener.container_port && it.name != listener.name).map(full_name).collect();
-    if gateway.served().any(|it| it.name == listener.name) && !sharing.is_empty() {
+    let sharing: Vec<String> = gateway
+        .served()
+        .filter(|it| it.container_port == listener.container_port && it.name != listener.name && is_http(it))
+        .map(|it| it.name.to_string())
+        .collect();
+    if gateway.served().any(|it| it.name == listener.name) && is_http(listener) && !sharing.is_empty() {
         // Connections of one port cannot be told apart before their first request, so the policy would catch the others' as well. It is
         // refused; unlike in Envoy Gateway the policy of the whole Gateway goes on to cover the listener.
         claims.sections.insert(listener.name.clone(), false);
@@ -131,13 +191,12 @@ fn judge_section(
             sharing.join(", ")
         );
         conditions.no("Accepted", "Invalid", sentence(&message));
+        policy.read.warn(conditions);
     } else {
         claims.sections.insert(listener.name.clone(), true);
         let covered: Vec<&ListenerState<'_>> = gateway.served().filter(|it| it.name == listener.name).collect();
-        apply(policy.name, &policy.read, LimitScope::Listener, listener.name.to_string(), &gateway.name, &covered, outcome);
-        policy.read.accept(conditions);
+        apply::apply(policy, target, &gateway.name, &covered, outcome);
     }
-    policy.read.warn(conditions);
 }
 
 fn judge_gateway(policy: &mut Policy<'_>, target: &Target, gateways: &Gateways<'_>, claims: &mut Claims, outcome: &mut Outcome) {
@@ -157,53 +216,24 @@ fn judge_gateway(policy: &mut Policy<'_>, target: &Target, gateways: &Gateways<'
         conditions.yes("Overridden", "Overridden", message);
     }
     let covered: Vec<&ListenerState<'_>> = gateway.served().filter(|it| !taken(it)).collect();
-    apply(policy.name, &policy.read, LimitScope::Gateway, gateway.name.to_string(), &gateway.name, &covered, outcome);
-    policy.read.accept(conditions);
-    policy.read.warn(conditions);
+    apply::apply(policy, target, &gateway.name, &covered, outcome);
 }
 
-/// What a policy does to the listeners that it covers. One that cannot be carried out stops their routes: what it was to protect must
-/// not go on unprotected.
-fn apply(
-    policy: &ObjectName,
-    read: &Read,
-    scope: LimitScope,
-    target: String,
-    gateway: &GatewayName,
-    covered: &[&ListenerState<'_>],
-    outcome: &mut Outcome,
-) {
-    if !read.invalid.is_empty() || !read.protecting.is_empty() {
-        let failure = Failure(FailReason(BROKEN.into()));
-        outcome.failures.extend(covered.iter().map(|it| (it.name.clone(), failure.clone())));
-        return;
-    }
-    let mut cells: Vec<ListenerName> = covered.iter().filter(|it| it.spec.protocol == Protocol::Http).map(|it| it.name.clone()).collect();
-    cells.sort();
-    let Some(value) = read.limit else { return };
-    if !cells.is_empty() {
-        let name = LimitName { policy: policy.clone(), target: Arc::from(target) };
-        outcome.limits.insert(name.clone(), Limit { name, gateway: gateway.clone(), scope, value, cells, route: None });
-    }
-}
-
-fn full_name(listener: &ListenerState<'_>) -> String {
-    listener.name.to_string()
+fn is_http(listener: &ListenerState<'_>) -> bool {
+    listener.spec.protocol == Protocol::Http
 }
 
 impl Read {
-    fn accept(&self, conditions: &mut Conditions) {
-        let unmet: Vec<String> = self
-            .protecting
-            .iter()
-            .map(|path| format!("field {path} is not supported yet, so requests are answered 500 instead of being served unprotected"))
-            .collect();
-        let problems: Vec<&str> = self.invalid.iter().chain(&unmet).map(String::as_str).collect();
-        if problems.is_empty() {
-            conditions.yes("Accepted", "Accepted", "Policy has been accepted.");
-        } else {
-            conditions.no("Accepted", "Invalid", sentence(&problems.join("\n")));
+    /// What is wrong with the policy as a whole, or (`https`) only where TLS is ended.
+    fn problems(&self, https: bool) -> Vec<String> {
+        let unmet =
+            |path: &String| format!("field {path} is not supported yet, so requests are answered 500 instead of being served unprotected");
+        let of_tls = |path: &&String| path.starts_with("spec.tls.");
+        if https {
+            let unmet = self.protecting.iter().filter(of_tls).map(unmet);
+            return self.tls.iter().flat_map(|it| it.invalid.clone()).chain(unmet).collect();
         }
+        self.invalid.iter().cloned().chain(self.protecting.iter().filter(|it| !of_tls(it)).map(unmet)).collect()
     }
 
     fn warn(&self, conditions: &mut Conditions) {
@@ -214,5 +244,14 @@ impl Read {
         if !self.unsupported.is_empty() {
             conditions.warn("UnsupportedField", &fields::message(&self.unsupported));
         }
+    }
+}
+
+/// The Accepted condition of a policy with these problems.
+fn accept(problems: &[String], conditions: &mut Conditions) {
+    if problems.is_empty() {
+        conditions.yes("Accepted", "Accepted", "Policy has been accepted.");
+    } else {
+        conditions.no("Accepted", "Invalid", sentence(&problems.join("\n")));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use weir_api::gateway::GatewayInfrastructure;
 use weir_model::GatewayName;
 
-use crate::gateway::GatewayState;
+use crate::gateway::{GatewayState, ListenerState};
 use crate::naming;
 use crate::output::{ProxyPort, ProxySpec};
 
@@ -74,8 +74,10 @@ fn selector(gateway: &GatewayName) -> Texts {
 }
 
 fn ports(gateway: &GatewayState<'_>) -> Vec<ProxyPort> {
-    let ports: BTreeMap<u16, u16> = gateway.served().map(|it| (it.port, it.container_port)).collect();
-    ports.into_iter().map(|(port, container_port)| ProxyPort { port, name: format!("http-{port}"), container_port }).collect()
+    // Listeners that share a port speak the same.
+    let ports: BTreeMap<u16, &ListenerState<'_>> = gateway.served().map(|it| (it.port, it)).collect();
+    let name = |it: &ListenerState<'_>| format!("{}-{}", it.spec.protocol.as_str().to_ascii_lowercase(), it.port);
+    ports.into_values().map(|it| ProxyPort { port: it.port, name: name(it), container_port: it.container_port }).collect()
 }
 
 /// Later ones win.

@@ -10,7 +10,7 @@ use weir_api::{
 };
 use weir_model::ObjectName;
 
-use crate::core::Secret;
+use crate::material::{Secret, Trust};
 pub(crate) use table::{Broken, Table};
 
 /// The kinds that are read.
@@ -34,15 +34,17 @@ pub enum Kind {
     Service,
     /// `discovery.k8s.io` EndpointSlice.
     EndpointSlice,
-    /// Secret. Of its contents nothing is kept.
+    /// Secret. Of its contents `tls.crt` and `tls.key` are kept where it is of type `kubernetes.io/tls`, and `ca.crt` and `ca.crl`.
     Secret,
+    /// ConfigMap. Of its contents `ca.crt` and `ca.crl` are kept.
+    ConfigMap,
     /// Namespace.
     Namespace,
 }
 
 impl Kind {
     /// Every kind that is read.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::GatewayClass,
         Self::Gateway,
         Self::HttpRoute,
@@ -53,6 +55,7 @@ impl Kind {
         Self::Service,
         Self::EndpointSlice,
         Self::Secret,
+        Self::ConfigMap,
         Self::Namespace,
     ];
 
@@ -62,7 +65,7 @@ impl Kind {
             Self::GatewayClass | Self::Gateway | Self::HttpRoute | Self::ReferenceGrant => "gateway.networking.k8s.io",
             Self::Backend | Self::ClientTrafficPolicy | Self::EnvoyProxy => "gateway.envoyproxy.io",
             Self::EndpointSlice => "discovery.k8s.io",
-            Self::Service | Self::Secret | Self::Namespace => "",
+            Self::Service | Self::Secret | Self::ConfigMap | Self::Namespace => "",
         }
     }
 
@@ -79,6 +82,7 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
             Self::Namespace => "Namespace",
         }
     }
@@ -125,6 +129,7 @@ pub struct Resources {
     pub(crate) services: Table<Service>,
     slices: Table<EndpointSlice>,
     pub(crate) secrets: Table<Secret>,
+    pub(crate) config_maps: Table<Trust>,
     pub(crate) namespaces: Table<Namespace>,
     by_service: BTreeMap<ObjectName, Slices>,
 }
@@ -158,7 +163,8 @@ impl Resources {
             Kind::EnvoyProxy => self.envoy_proxies.upsert(kind, name, stamp, object, decoded),
             Kind::Service => self.services.upsert(kind, name, stamp, object, decoded),
             Kind::EndpointSlice => self.upsert_slice(name, stamp, object),
-            Kind::Secret => self.secrets.upsert(kind, name, stamp, object, |it| Ok(Secret::classify(&it))),
+            Kind::Secret => self.secrets.upsert(kind, name.clone(), stamp, object, |it| Ok(Secret::read(&name, &it))),
+            Kind::ConfigMap => self.config_maps.upsert(kind, name, stamp, object, |it| Ok(Trust::of_config_map(&it))),
             Kind::Namespace => self.namespaces.upsert(kind, name, stamp, object, decoded),
         }
     }
@@ -182,6 +188,7 @@ impl Resources {
                 self.slices.remove(&name, stamp);
             }
             Kind::Secret => self.secrets.remove(&name, stamp),
+            Kind::ConfigMap => self.config_maps.remove(&name, stamp),
             Kind::Namespace => self.namespaces.remove(&name, stamp),
         }
     }
@@ -204,6 +211,7 @@ impl Resources {
             Kind::Service => self.services.stamp(),
             Kind::EndpointSlice => self.slices.stamp(),
             Kind::Secret => self.secrets.stamp(),
+            Kind::ConfigMap => self.config_maps.stamp(),
             Kind::Namespace => self.namespaces.stamp(),
         }
     }

@@ -24,6 +24,7 @@ use crate::status::{Merge, StatusUpdate, json as to_json};
 use crate::time;
 use attach::Parent;
 use error::Errors;
+pub(crate) use filters::is_header_value;
 use rules::Rules;
 
 /// What becomes of one HTTPRoute.
@@ -52,7 +53,7 @@ pub(crate) fn translate(reader: &Reader<'_>, name: &ObjectName, object: &HttpRou
     let readable = hostnames.is_ok();
     let hostnames = hostnames.unwrap_or_default();
     let parents: Vec<(&ParentReference, Parent)> =
-        parent_refs.iter().filter_map(|it| Some((it, attach::parent(reader, &name.namespace, it, hostnames.as_deref())?))).collect();
+        parent_refs.iter().filter_map(|it| Some((it, attach::parent(reader, name, it, hostnames.as_deref())?))).collect();
     let (attached, routes) = if readable {
         // A route that is not accepted does not count (Gateway API, ListenerStatus.attachedRoutes), though it may answer 500.
         let counts = !translated.errors.all_refused(rules.len());
@@ -83,7 +84,7 @@ pub(crate) fn broken(reader: &Reader<'_>, name: &ObjectName, broken: &Broken) ->
     let references = broken.object.get("spec").and_then(|it| it.get("parentRefs")).cloned().unwrap_or_default();
     let references: Vec<ParentReference> = serde_json::from_value(references).unwrap_or_default();
     let parents: Vec<(&ParentReference, Parent)> =
-        references.iter().filter_map(|it| Some((it, attach::parent(reader, &name.namespace, it, None)?))).collect();
+        references.iter().filter_map(|it| Some((it, attach::parent(reader, name, it, None)?))).collect();
     let mut errors = Errors::default();
     errors.refuse_all(format!("the object cannot be read: {}", broken.error));
     update(status(reader, broken.generation(), &parents, &errors, 0), None)

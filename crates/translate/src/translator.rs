@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use weir_model::{Backend, Gateway, Listener, ListenerName, Model, ObjectName, Protocol};
+use weir_model::{Backend, Gateway, Listener, ListenerName, Model, ObjectName, Protocol, Tls};
 
 use crate::backend::{self, Key};
 use crate::class;
 use crate::envoy_proxy;
-use crate::gateway::{self, GatewayState, View};
+use crate::gateway::{self, GatewayState, ListenerState, View};
 use crate::memo::{Memos, Reader, Views, World};
 use crate::observed::{Observed, Settings};
 use crate::output::{Output, ProxySpec};
@@ -41,21 +41,26 @@ impl Translator {
         self.heed_basis(settings, observed.loopback_backends);
         let statuses = std::mem::take(&mut self.statuses);
         let mut statuses = StatusWriter::new(&statuses);
-        let (gateways, classes, outcome) = {
+        let (gateways, classes, mut judged) = {
             let world = World::new(resources, settings, observed.loopback_backends, &self.views);
             let reader = Reader::untracked(&world);
             let classes = class::judge(resources, settings, &mut statuses);
             let gateways = gateway::judge(resources, &reader, &classes);
-            let outcome = policy::judge(resources, &reader, &gateways, &mut statuses);
-            (gateways, classes, outcome)
+            let judged = policy::judge(resources, &reader, &gateways);
+            (gateways, classes, judged)
         };
-        self.views.update(gateways.iter().map(|(name, it)| (name.clone(), View::new(it, &outcome.failures))).collect());
+        let view = |(name, it): (&ObjectName, &GatewayState<'_>)| {
+            let failed_routes = judged.outcome.failed_routes.remove(name).unwrap_or_default();
+            (name.clone(), View::new(it, &judged.outcome.failures, failed_routes))
+        };
+        self.views.update(gateways.iter().map(view).collect());
         let world = World::new(resources, settings, observed.loopback_backends, &self.views);
         let mut model = Model::default();
         let (attached, used) = translate_routes(&mut self.routes, &world, &mut model, &mut statuses);
         let keys = used.into_iter().map(|it| (it, 0));
         let backends = self.backends.refresh(&world, keys, backend::translate);
         model.backends = backends.map(|(_, it)| (it.name.clone(), it.clone())).collect();
+        let outcome = judged.finish(&Reader::untracked(&world), &gateways, &model, &mut statuses);
         add_gateways(&gateways, outcome, &self.model, &mut model);
         for (name, gateway) in &gateways {
             let object = ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
@@ -126,16 +131,16 @@ fn translate_routes(
 }
 
 /// Adds what belongs to Gateways, sharing what is as it was.
-fn add_gateways(gateways: &BTreeMap<ObjectName, GatewayState<'_>>, outcome: Outcome, before: &Model, model: &mut Model) {
+fn add_gateways(gateways: &BTreeMap<ObjectName, GatewayState<'_>>, mut outcome: Outcome, before: &Model, model: &mut Model) {
     for (name, state) in gateways {
         for listener in state.served() {
             let new = Listener {
                 name: listener.name.clone(),
                 port: listener.port,
                 container_port: listener.container_port,
-                protocol: Protocol::Http,
+                protocol: protocol(listener, outcome.tls.remove(&listener.name)),
                 hostname: listener.hostname.clone(),
-                client: Arc::default(),
+                client: outcome.settings.remove(&listener.name).unwrap_or_default(),
             };
             model.listeners.insert(listener.name.clone(), shared(before.listeners.get(&listener.name), new));
         }
@@ -148,6 +153,17 @@ fn add_gateways(gateways: &BTreeMap<ObjectName, GatewayState<'_>>, outcome: Outc
         let limit = shared(before.limits.get(&name), limit);
         model.limits.insert(name, limit);
     }
+}
+
+/// What a listener speaks; what its Gateway and its policy say of TLS comes together here.
+fn protocol(listener: &ListenerState<'_>, policy: Option<Tls>) -> Protocol {
+    if listener.certificates.is_empty() {
+        return Protocol::Http;
+    }
+    let mut tls = policy.unwrap_or_else(policy::default_tls);
+    tls.certificates = listener.certificates.clone();
+    tls.client_validation = tls.client_validation.or_else(|| listener.client_validation.clone());
+    Protocol::Https(Arc::new(tls))
 }
 
 fn shared<T: PartialEq>(before: Option<&Arc<T>>, new: T) -> Arc<T> {

@@ -2,20 +2,28 @@
 
 use weir_api::gateway::ListenerTls;
 use weir_api::reference::SecretObjectReference;
-use weir_model::{GatewayName, ObjectName};
+use weir_model::{Certificate, GatewayName, HostPattern, ObjectName};
 
-use super::listener::{Fault, ListenerState};
-use crate::core::Secret;
+use super::listener::{Fault, ListenerState, SEE_OTHERS};
 use crate::grants;
+use crate::material::Pair;
 use crate::memo::Reader;
 use crate::resources::Kind;
 
 /// Judges the certificates of a listener that ends TLS.
 pub(super) fn judge(reader: &Reader<'_>, gateway: &GatewayName, tls: &ListenerTls, state: &mut ListenerState<'_>) {
-    // Options belong to other implementations; those of a protocol that is not served need no warning of their own.
+    // Options belong to other implementations: none is known here, and the Gateway's status names them.
     let ListenerTls { mode: _, certificate_refs, options: _ } = tls;
-    let faults: Vec<(usize, Fault)> =
-        certificate_refs.iter().enumerate().filter_map(|(at, it)| Some((at, fault(reader, gateway, it)?))).collect();
+    let mut faults: Vec<(usize, Fault)> = Vec::new();
+    for (at, reference) in certificate_refs.iter().enumerate() {
+        match resolve(reader, gateway, reference) {
+            Ok((certificate, dns_names)) => {
+                state.certificates.push(certificate.clone());
+                state.dns_names.extend(dns_names.iter().filter_map(|it| HostPattern::parse(it).ok()));
+            }
+            Err(fault) => faults.push((at, fault)),
+        }
+    }
     if faults.is_empty() && !certificate_refs.is_empty() {
         return;
     }
@@ -31,14 +39,21 @@ pub(super) fn judge(reader: &Reader<'_>, gateway: &GatewayName, tls: &ListenerTl
     } else {
         ("InvalidCertificateRef", "No valid secrets exist")
     };
-    // One that is usable is enough to tell listeners apart by.
-    state.sound &= faults.len() < certificate_refs.len();
+    // One that is usable is enough to serve with.
+    if state.certificates.is_empty() {
+        state.sound = false;
+        state.not_programmed.get_or_insert(("Invalid", SEE_OTHERS.into()));
+    }
     state.not_resolved.get_or_insert((reason, format!("{summary}: {}", texts.join("\n"))));
 }
 
-fn fault(reader: &Reader<'_>, gateway: &GatewayName, reference: &SecretObjectReference) -> Option<Fault> {
+fn resolve<'a>(
+    reader: &Reader<'a>,
+    gateway: &GatewayName,
+    reference: &SecretObjectReference,
+) -> Result<(&'a Certificate, &'a [Box<str>]), Fault> {
     let SecretObjectReference { group, kind, name, namespace } = reference;
-    let invalid = |message: String| Some(("InvalidCertificateRef", message));
+    let invalid = |message: String| Err(("InvalidCertificateRef", message));
     if !group.is_empty() {
         return invalid("Listener's TLS certificate ref group must be unspecified/empty.".into());
     }
@@ -48,13 +63,13 @@ fn fault(reader: &Reader<'_>, gateway: &GatewayName, reference: &SecretObjectRef
     let namespace = namespace.as_deref().filter(|it| !it.is_empty()).unwrap_or(&gateway.namespace);
     let from = grants::From { group: Kind::Gateway.group(), kind: Kind::Gateway.as_str(), namespace: &gateway.namespace };
     if !reader.permitted(&from, &grants::To { group: "", kind, namespace, name }) {
-        return Some(("RefNotPermitted", format!("Certificate ref to secret {namespace}/{name} not permitted by any ReferenceGrant.")));
+        return Err(("RefNotPermitted", format!("Certificate ref to secret {namespace}/{name} not permitted by any ReferenceGrant.")));
     }
-    match reader.secret(&ObjectName::new(namespace, name.as_str())) {
+    match reader.secret(&ObjectName::new(namespace, name.as_str())).map(|it| &it.pair) {
+        Some(Pair::Good { certificate, dns_names }) => Ok((certificate, dns_names)),
         None => invalid(format!("Secret {namespace}/{name} does not exist.")),
-        Some(Secret::OtherType) => invalid(format!("Secret {namespace}/{name} must be of type kubernetes.io/tls.")),
-        Some(Secret::Incomplete) => invalid(format!("Secret {namespace}/{name} must contain tls.crt and tls.key.")),
-        Some(Secret::Malformed) => invalid(format!("Secret {namespace}/{name} must contain valid tls.crt and tls.key in PEM.")),
-        Some(Secret::Certificate) => None,
+        Some(Pair::OtherType) => invalid(format!("Secret {namespace}/{name} must be of type kubernetes.io/tls.")),
+        Some(Pair::Incomplete) => invalid(format!("Secret {namespace}/{name} must contain tls.crt and tls.key.")),
+        Some(Pair::Unusable(why)) => invalid(format!("{why}.")),
     }
 }

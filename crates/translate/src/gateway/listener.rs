@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_api::gateway::{AllowedRoutes, FromNamespaces, Listener, Protocol, RouteGroupKind, RouteNamespaces, TlsMode};
-use weir_model::{GatewayName, HostPattern, ListenerName};
+use weir_model::{Certificate, ClientValidation, GatewayName, HostPattern, ListenerName};
 
 use super::certificate;
 use crate::envoy_proxy::Parameters;
@@ -35,6 +35,14 @@ pub(crate) struct ListenerState<'a> {
     pub(crate) not_programmed: Option<Fault>,
     pub(crate) not_resolved: Option<Fault>,
     pub(crate) conflicted: Option<Fault>,
+    /// How it overlaps with another listener that ends TLS.
+    pub(crate) overlapping: Option<Fault>,
+    /// What a listener that ends TLS presents; empty for others.
+    pub(crate) certificates: Vec<Certificate>,
+    /// The DNS names that these are for.
+    pub(super) dns_names: Vec<HostPattern>,
+    /// How clients must prove who they are, by the Gateway.
+    pub(crate) client_validation: Option<ClientValidation>,
     /// Whether it takes part in the search for conflicts: one that is wrong in itself must not spoil others.
     pub(super) sound: bool,
 }
@@ -92,6 +100,10 @@ pub(super) fn judge<'a>(reader: &Reader<'_>, gateway: &GatewayName, spec: &'a Li
         not_programmed: None,
         not_resolved: None,
         conflicted: None,
+        overlapping: None,
+        certificates: Vec::new(),
+        dns_names: Vec::new(),
+        client_validation: None,
         sound: true,
     };
     if number == 0 {
@@ -157,7 +169,6 @@ fn judge_namespaces(state: &mut ListenerState<'_>, namespaces: &RouteNamespaces)
 }
 
 fn judge_kinds(state: &mut ListenerState<'_>, protocol: &Protocol, kinds: &[RouteGroupKind]) {
-    // An HTTPS listener is not served yet, but routes attach to it, so that its count is right.
     let possible: &[&str] = if matches!(protocol, Protocol::Http | Protocol::Https) { &["HTTPRoute"] } else { &[] };
     let group = Kind::HttpRoute.group();
     if kinds.is_empty() {
@@ -200,9 +211,9 @@ fn judge_hostname(state: &mut ListenerState<'_>, protocol: &Protocol, hostname: 
 
 fn judge_protocol(state: &mut ListenerState<'_>, protocol: &Protocol) {
     let message = match protocol {
-        Protocol::Http => return,
-        Protocol::Https | Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
-            format!("Protocol {} is not served yet, must be HTTP.", protocol.as_str())
+        Protocol::Http | Protocol::Https => return,
+        Protocol::Tls | Protocol::Tcp | Protocol::Udp => {
+            format!("Protocol {} is not served yet, must be HTTP or HTTPS.", protocol.as_str())
         }
         Protocol::Other(name) => {
             state.sound = false;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::{FailReason, HostPattern, ListenerName};
+use weir_model::{FailReason, HostPattern, ListenerName, ObjectName};
 
 use super::GatewayState;
 use super::listener::Namespaces;
@@ -12,6 +12,8 @@ use super::listener::Namespaces;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) listeners: Vec<ListenerView>,
+    /// The routes that must answer 500, whatever the listener.
+    pub(crate) failed_routes: BTreeMap<ObjectName, Failure>,
 }
 
 /// A listener as routes see it.
@@ -28,13 +30,17 @@ pub(crate) struct ListenerView {
     pub(crate) failure: Option<Failure>,
 }
 
-/// Why the routes of a listener must answer 500: a policy that covers it cannot be carried out.
+/// Why routes must answer 500: a policy that covers them, or their listener, cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure(pub(crate) FailReason);
 
 impl View {
-    /// What routes see of `gateway`, where policies have made the listeners of `failures` fail.
-    pub(crate) fn new(gateway: &GatewayState<'_>, failures: &BTreeMap<ListenerName, Failure>) -> Self {
+    /// What routes see of `gateway`, where policies have made the listeners of `failures` fail, and these routes.
+    pub(crate) fn new(
+        gateway: &GatewayState<'_>,
+        failures: &BTreeMap<ListenerName, Failure>,
+        failed_routes: BTreeMap<ObjectName, Failure>,
+    ) -> Self {
         let listeners = gateway.listeners.iter().map(|it| ListenerView {
             name: it.name.clone(),
             port: it.port,
@@ -44,7 +50,7 @@ impl View {
             served: gateway.refused.is_none() && it.is_served(),
             failure: failures.get(&it.name).cloned(),
         });
-        Self { listeners: listeners.collect() }
+        Self { listeners: listeners.collect(), failed_routes }
     }
 }
 

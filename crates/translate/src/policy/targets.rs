@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_api::client_traffic_policy::{ClientTrafficPolicySpec, TargetFromNamespaces, TargetNamespaces, TargetSelector};
-use weir_api::reference::PolicyTargetReference;
+use weir_api::reference::{ParentReference, PolicyTargetReference};
 use weir_model::ObjectName;
 
 use super::Gateways;
@@ -12,7 +12,7 @@ use crate::resources::{Kind, Resources};
 use crate::selector::Selector;
 
 /// A target, or a section of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
     pub(super) group: String,
     pub(super) kind: String,
@@ -30,9 +30,21 @@ impl Target {
         self.group == Kind::Gateway.group() && self.kind == Kind::Gateway.as_str()
     }
 
+    pub(super) fn is_route(&self) -> bool {
+        self.group == Kind::HttpRoute.group() && self.kind == Kind::HttpRoute.as_str()
+    }
+
+    /// The Gateway, or the listener of it, that a route of `namespace` names as its parent; none where it names something else.
+    pub(super) fn parent(reference: &ParentReference, namespace: &str) -> Option<Self> {
+        let ParentReference { group, kind, namespace: given, name, section_name, port: _ } = reference;
+        let name = ObjectName::new(given.as_deref().unwrap_or(namespace), name.as_str());
+        let target = Self { group: group.clone(), kind: kind.clone(), name, section: section_name.clone() };
+        target.is_gateway().then_some(target)
+    }
+
     /// What one of another kind is told.
     pub(super) fn refusal(&self) -> String {
-        format!("Targets of kind {} are not supported yet, only Gateways and their listeners (sectionName) are.", self.kind)
+        format!("Targets of kind {} are not supported yet, only Gateways, their listeners (sectionName) and HTTPRoutes are.", self.kind)
     }
 
     /// As `ancestorRef`.
@@ -96,7 +108,6 @@ fn selected<'a>(
     let kind = if *group == *Kind::Gateway.group() { kind.as_str() } else { "" };
     let candidates: Vec<(&ObjectName, &weir_api::Metadata)> = match kind {
         "Gateway" => gateways.iter().map(|(name, it)| (name, &it.object.metadata)).collect(),
-        // Not built as a target; found all the same, so that the policy says so.
         "HTTPRoute" => resources.http_routes.iter().map(|(name, it)| (name, &it.object.metadata)).collect(),
         _ => Vec::new(),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_api::reference::ParentReference;
-use weir_model::{Attachment, GatewayName, HostPattern, ListenerName};
+use weir_model::{Attachment, GatewayName, HostPattern, ListenerName, ObjectName};
 
 use crate::gateway::{Failure, ListenerView};
 use crate::memo::Reader;
@@ -59,8 +59,14 @@ pub(super) fn hostnames(hostnames: &[String]) -> Result<Option<Vec<HostPattern>>
     hostnames.iter().map(read).collect::<Result<_, _>>().map(Some)
 }
 
-/// What a parent says to a route of `namespace` for these hosts (none: all). None: the parent is not ours.
-pub(super) fn parent(reader: &Reader<'_>, namespace: &str, reference: &ParentReference, hosts: Option<&[HostPattern]>) -> Option<Parent> {
+/// What a parent says to a route for these hosts (none: all). None: the parent is not ours.
+pub(super) fn parent(
+    reader: &Reader<'_>,
+    route: &ObjectName,
+    reference: &ParentReference,
+    hosts: Option<&[HostPattern]>,
+) -> Option<Parent> {
+    let namespace = &*route.namespace;
     let ParentReference { group, kind, namespace: parent_namespace, name, section_name, port } = reference;
     if group != Kind::Gateway.group() || kind != Kind::Gateway.as_str() {
         return None;
@@ -80,7 +86,7 @@ pub(super) fn parent(reader: &Reader<'_>, namespace: &str, reference: &ParentRef
         let message = "No listeners included by this parent ref allowed this attachment.";
         return Some(Parent::Refused("NotAllowedByListeners", message));
     }
-    let attached: Vec<Attached> = allowed.filter_map(|it| attach(it, hosts)).collect();
+    let attached: Vec<Attached> = allowed.filter_map(|it| attach(it, hosts, view.failed_routes.get(route))).collect();
     if attached.is_empty() {
         let message = "There were no hostname intersections between the HTTPRoute and this parent ref's Listener(s).";
         return Some(Parent::Refused("NoMatchingListenerHostname", message));
@@ -88,7 +94,7 @@ pub(super) fn parent(reader: &Reader<'_>, namespace: &str, reference: &ParentRef
     Some(Parent::Attached(attached))
 }
 
-fn attach(listener: &ListenerView, hosts: Option<&[HostPattern]>) -> Option<Attached> {
+fn attach(listener: &ListenerView, hosts: Option<&[HostPattern]>, failed: Option<&Failure>) -> Option<Attached> {
     let hostnames: BTreeSet<HostPattern> = match hosts {
         None => BTreeSet::from([listener.hostname.clone()]),
         Some(hosts) => hosts.iter().filter_map(|it| it.intersect(&listener.hostname)).collect(),
@@ -97,5 +103,5 @@ fn attach(listener: &ListenerView, hosts: Option<&[HostPattern]>) -> Option<Atta
         return None;
     }
     let attachment = Attachment { listener: listener.name.clone(), hostnames: hostnames.into_iter().collect() };
-    Some(Attached { attachment, served: listener.served, failure: listener.failure.clone() })
+    Some(Attached { attachment, served: listener.served, failure: listener.failure.as_ref().or(failed).cloned() })
 }

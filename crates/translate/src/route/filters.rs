@@ -2,6 +2,8 @@
 
 mod headers;
 
+pub(crate) use headers::is_value as is_header_value;
+
 use std::sync::Arc;
 
 use weir_api::http_route::filter::{

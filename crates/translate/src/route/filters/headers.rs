@@ -72,7 +72,7 @@ impl Reader {
 }
 
 /// Visible ASCII, with blanks only inside (RFC 9110, section 5.5, without the obsolete bytes).
-fn is_value(value: &str) -> bool {
+pub(crate) fn is_value(value: &str) -> bool {
     let visible = |byte: &u8| (b'!'..=b'~').contains(byte);
     let bytes = value.as_bytes();
     bytes.first().is_some_and(visible)

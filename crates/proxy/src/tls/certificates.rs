@@ -1,0 +1,71 @@
+//! A listener's certificates, and which of them a client is shown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+use smallvec::SmallVec;
+use weir_model::Certificate;
+
+use super::Unusable;
+use super::names::AlternativeNames;
+
+/// The certificates, and where each name leads.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    all: Vec<Arc<CertifiedKey>>,
+    /// Places in `all` by name, lower case; a wildcard's name is what follows `*`: `.example.com`.
+    by_name: HashMap<Box<str>, SmallVec<[usize; 2]>>,
+}
+
+impl Certificates {
+    pub(super) fn load(certificates: &[Certificate], provider: &CryptoProvider) -> Result<Self, Unusable> {
+        let mut this = Self { all: Vec::with_capacity(certificates.len()), by_name: HashMap::new() };
+        for certificate in certificates {
+            let wrong = |reason: String| Unusable::Certificate { name: certificate.name.clone(), reason };
+            let key = load(certificate, provider).map_err(wrong)?;
+            let names = key.cert.first().map(|leaf| AlternativeNames::of(leaf)).unwrap_or_default();
+            for name in names.dns {
+                let name = name.strip_prefix('*').unwrap_or(&name).to_ascii_lowercase();
+                this.by_name.entry(name.into()).or_default().push(this.all.len());
+            }
+            this.all.push(Arc::new(key));
+        }
+        if this.all.is_empty() { Err(Unusable::NoCertificate) } else { Ok(this) }
+    }
+
+    /// Those for exactly this name, those for a wildcard that covers it, then all: of each kind the first whose key the client can verify.
+    fn choose(&self, name: Option<&str>, suits: impl Fn(&CertifiedKey) -> bool) -> Option<Arc<CertifiedKey>> {
+        let exact = name.and_then(|name| self.by_name.get(name));
+        let wildcard = name.and_then(|name| self.by_name.get(name.get(name.find('.')?..)?));
+        let named = [exact, wildcard].into_iter().flatten().flatten().filter_map(|at| self.all.get(*at));
+        named.chain(&self.all).find(|key| suits(key)).cloned()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        self.choose(hello.server_name(), |key| key.key.choose_scheme(schemes).is_some())
+    }
+}
+
+fn load(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).collect();
+    let chain = chain.map_err(|error| format!("the chain is not PEM: {error}"))?;
+    let Some(leaf) = chain.first() else { return Err("the chain holds no certificate".into()) };
+    rustls::server::ParsedCertificate::try_from(leaf).map_err(|error| format!("the leaf cannot be read: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.0.as_bytes()).map_err(|error| format!("the key is not PEM: {error}"))?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| format!("the key cannot be used: {error}"))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        // A key that does not say cannot be compared; the first handshake will show.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(_) => Err("the key is not the certificate's".into()),
+    }
+}

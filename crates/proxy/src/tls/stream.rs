@@ -1,0 +1,359 @@
+//! A TLS connection over a socket, with the least memory while it is idle.
+//!
+//! rustls is driven without buffers of its own: what is read and written passes through one scratch buffer per thread, and a connection keeps
+//! only what could not be moved on, a record that has not arrived whole and bytes that the socket did not take. An idle connection has
+//! neither (a buffered one keeps 4 KiB for its life; measured 2026-08).
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use rustls::{Error, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::config::SecureListener;
+
+/// The most bytes of one record, with its header.
+const RECORD: usize = 5 + 16 * 1024 + 256;
+/// How much is read at once: three records.
+const READ: usize = 3 * RECORD;
+/// How much is encrypted before it is written: four records.
+const WRITE: usize = 64 * 1024;
+/// What is around a record's bytes: header, nonce, content type and tag, generously.
+const AROUND: usize = 64;
+/// The most bytes that a handshake may leave unread: a chain of client certificates has 64 KiB at the most.
+const MAX_HANDSHAKE: usize = 80 * 1024;
+/// Up to here, bytes that are waiting to be written go out together with the next ones: the tickets with the first answer.
+const TOGETHER: usize = 4 * 1024;
+
+/// Buffers that a call uses while it lasts.
+struct Scratch {
+    input: Vec<u8>,
+    output: Vec<u8>,
+    gathered: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { input: Vec::new(), output: Vec::new(), gathered: Vec::new() }) };
+}
+
+/// What is known of a TLS connection.
+pub(crate) struct Session {
+    /// The listener that its server name chose.
+    pub(crate) listener: Arc<SecureListener>,
+    /// The name, lower case.
+    pub(crate) server_name: Option<Box<str>>,
+}
+
+/// A TLS connection.
+pub(crate) struct Secure {
+    // First: the socket is closed before anything else goes.
+    tcp: TcpStream,
+    tls: UnbufferedServerConnection,
+    /// Bytes of a record that is not here whole.
+    incoming: Vec<u8>,
+    /// What was decrypted and not taken, and how much of it was.
+    plain: (Vec<u8>, usize),
+    /// What the socket has not taken.
+    outgoing: Vec<u8>,
+    /// The peer sends no more.
+    ended: bool,
+    /// We have said that we send no more.
+    said_end: bool,
+    pub(crate) session: Session,
+}
+
+/// How far a handshake has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The client must send more.
+    Waits,
+    /// It is over.
+    Done,
+}
+
+impl Secure {
+    /// A connection whose client has said `hello`, which has not been looked at yet.
+    pub(crate) fn new(tcp: TcpStream, config: Arc<ServerConfig>, session: Session, hello: Vec<u8>) -> Result<Self, Error> {
+        Ok(Self {
+            tcp,
+            tls: UnbufferedServerConnection::new(config)?,
+            incoming: hello,
+            plain: (Vec::new(), 0),
+            outgoing: Vec::new(),
+            ended: false,
+            said_end: false,
+            session,
+        })
+    }
+
+    /// Does the work that what has come makes possible: this is where the keys are used. What there is to say waits for
+    /// [`Self::poll_hear`].
+    ///
+    /// # Errors
+    /// When the handshake has failed; what there is to say about it is sent by [`Self::farewell`].
+    pub(crate) fn advance(&mut self) -> Result<Progress, Error> {
+        let mut bytes = std::mem::take(&mut self.incoming);
+        let used = self.digest(&mut bytes, None)?;
+        bytes.drain(..used.min(bytes.len()));
+        self.incoming = if bytes.is_empty() { Vec::new() } else { bytes };
+        if self.incoming.len() > MAX_HANDSHAKE {
+            return Err(Error::General("the client's handshake is too long".into()));
+        }
+        Ok(if self.tls.is_handshaking() { Progress::Waits } else { Progress::Done })
+    }
+
+    /// During a handshake: sends what there is to say and waits for an answer. Ready with false when the client has gone.
+    pub(crate) fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        ready!(self.poll_flush(cx))?;
+        with_scratch(|Scratch { input, .. }| {
+            let mut space = ReadBuf::new(input);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut space))?;
+            self.incoming.extend_from_slice(space.filled());
+            Poll::Ready(Ok(!space.filled().is_empty()))
+        })
+    }
+
+    /// Reads decrypted bytes, up to the room in `into`; nothing: the client has ended.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        self.take_plain(into);
+        while into.filled().len() == before && !self.ended {
+            ready!(self.poll_fill(cx, Some(into)))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until [`Self::poll_read`] has something to give, if only the end.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.has_plain() && !self.ended {
+            ready!(self.poll_fill(cx, None))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether the client has ended; unknown while it has sent something that nobody has read.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
+        match self.poll_readable(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(Some(true)),
+            Poll::Ready(Ok(())) if self.has_plain() => Poll::Ready(None),
+            Poll::Ready(Ok(())) => Poll::Ready(Some(true)),
+        }
+    }
+
+    /// Whether part of a record has come.
+    pub(crate) fn is_amid_record(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
+    /// Encrypts and writes, at most [`WRITE`] bytes. Ready when they are taken, which does not mean sent: see [`Self::poll_flush`].
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.outgoing.len() > TOGETHER {
+            ready!(self.poll_flush(cx))?;
+        }
+        let data = data.get(..WRITE).unwrap_or(data);
+        with_scratch(|Scratch { output, .. }| self.poll_write_through(cx, data, output).map_ok(|()| data.len()))
+    }
+
+    /// As [`Self::poll_write`], of several parts.
+    pub(crate) fn poll_write_vectored(&mut self, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.outgoing.len() > TOGETHER {
+            ready!(self.poll_flush(cx))?;
+        }
+        with_scratch(|Scratch { output, gathered, .. }| {
+            gathered.clear();
+            for part in parts {
+                let room = WRITE - gathered.len();
+                gathered.extend_from_slice(part.get(..room).unwrap_or(part));
+            }
+            self.poll_write_through(cx, gathered, output).map_ok(|()| gathered.len())
+        })
+    }
+
+    /// Writes what the socket did not take before.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut written = 0;
+        while let Some(rest) = self.outgoing.get(written..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.tcp).poll_write(cx, rest) {
+                Poll::Ready(Ok(count)) if count > 0 => written += count,
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.outgoing.drain(..written);
+                    return Poll::Pending;
+                }
+            }
+        }
+        // Not cleared: an idle connection keeps no buffer.
+        self.outgoing = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that we send no more.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.say_end();
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    /// Says, if the socket takes it at once, what is left to say: that we send no more, or why a handshake failed.
+    pub(crate) fn farewell(&mut self) {
+        self.say_end();
+        // It is a courtesy: the connection is closed either way.
+        let _ = self.tcp.try_write(&self.outgoing);
+        self.outgoing = Vec::new();
+    }
+
+    /// The socket.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    /// What the client presented, leaf first, if it did.
+    pub(crate) fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+        self.tls.peer_certificates()
+    }
+
+    fn say_end(&mut self) {
+        if std::mem::replace(&mut self.said_end, true) || self.tls.is_handshaking() {
+            return;
+        }
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut incoming);
+        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
+            let mut alert = [0; 128];
+            if let Ok(count) = traffic.queue_close_notify(&mut alert) {
+                self.outgoing.extend_from_slice(alert.get(..count).unwrap_or_default());
+            }
+        }
+        self.incoming = incoming;
+    }
+
+    fn has_plain(&self) -> bool {
+        !self.plain.0.is_empty()
+    }
+
+    fn take_plain(&mut self, into: &mut ReadBuf<'_>) {
+        let (plain, taken) = &mut self.plain;
+        let rest = plain.get(*taken..).unwrap_or_default();
+        let count = rest.len().min(into.remaining());
+        into.put_slice(rest.get(..count).unwrap_or_default());
+        *taken += count;
+        if *taken == plain.len() {
+            self.plain = (Vec::new(), 0);
+        }
+    }
+
+    /// Reads once from the socket and decrypts what came.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, into: Option<&mut ReadBuf<'_>>) -> Poll<io::Result<()>> {
+        with_scratch(|Scratch { input, .. }| {
+            let held = self.incoming.len();
+            // No more than there is room for, or one record: the rest would have to be kept decrypted.
+            let room = into.as_ref().map_or(RECORD, |into| into.remaining().clamp(RECORD, READ - RECORD));
+            let Some((start, space)) = input.split_at_mut_checked(held) else { return Poll::Ready(Err(io::ErrorKind::InvalidData.into())) };
+            let space = space.get_mut(..room).unwrap_or_default();
+            let mut space = ReadBuf::new(space);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut space))?;
+            let count = space.filled().len();
+            if count == 0 {
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            start.copy_from_slice(&self.incoming);
+            self.incoming = Vec::new();
+            let bytes = input.get_mut(..held + count).unwrap_or_default();
+            let used = self.digest(bytes, into).map_err(io::Error::other)?;
+            self.incoming.extend_from_slice(bytes.get(used..).unwrap_or_default());
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Lets the library digest `bytes`, and says how many it has used. Decrypted bytes go to `into` as long as there is room.
+    fn digest(&mut self, bytes: &mut [u8], mut into: Option<&mut ReadBuf<'_>>) -> Result<usize, Error> {
+        let mut used = 0;
+        let mut failure = None;
+        loop {
+            let UnbufferedStatus { discard, state } = self.tls.process_tls_records(bytes.get_mut(used..).unwrap_or_default());
+            let mut more = true;
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let mut data = record?.payload;
+                        if let Some(into) = &mut into
+                            && self.plain.0.is_empty()
+                        {
+                            let (now, later) = data.split_at(data.len().min(into.remaining()));
+                            into.put_slice(now);
+                            data = later;
+                        }
+                        self.plain.0.extend_from_slice(data);
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    let at = self.outgoing.len();
+                    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+                        self.outgoing.resize(at + size.required_size, 0);
+                        let written = data.encode(self.outgoing.get_mut(at..).unwrap_or_default()).unwrap_or_default();
+                        self.outgoing.truncate(at + written);
+                    }
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.ended = true,
+                Err(error) if failure.is_none() => failure = Some(error),
+                // Blocked, closed, able to write: there is no more to do with what is here. (Early data is not offered.)
+                Ok(_) | Err(_) => more = false,
+            }
+            used += discard;
+            if !more {
+                return failure.map_or(Ok(used), Err);
+            }
+        }
+    }
+
+    fn poll_write_through(&mut self, cx: &mut Context<'_>, data: &[u8], output: &mut [u8]) -> Poll<io::Result<()>> {
+        let waiting = self.outgoing.len();
+        let Some((first, rest)) = output.split_at_mut_checked(waiting) else { return Poll::Ready(Err(io::ErrorKind::InvalidData.into())) };
+        first.copy_from_slice(&self.outgoing);
+        let mut incoming = std::mem::take(&mut self.incoming);
+        // With the bytes that are held, as always: the library may have notes on them.
+        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut incoming);
+        let encrypted = match state {
+            Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.encrypt(data, rest).map_err(io::Error::other),
+            Ok(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        self.incoming = incoming;
+        let all = output.get(..waiting + encrypted?).unwrap_or_default();
+        let written = match Pin::new(&mut self.tcp).poll_write(cx, all) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => 0,
+        };
+        let left = all.get(written..).unwrap_or_default();
+        self.outgoing.clear();
+        if left.is_empty() {
+            self.outgoing = Vec::new();
+        } else {
+            self.outgoing.extend_from_slice(left);
+            // It was taken; whoever waits for it to be sent asks for that, and is woken.
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn with_scratch<T>(use_it: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.input.is_empty() {
+            scratch.input.resize(READ, 0);
+            scratch.output.resize(TOGETHER + WRITE + (WRITE / (16 * 1024) + 1) * AROUND, 0);
+            scratch.gathered.reserve(WRITE);
+        }
+        use_it(scratch)
+    })
+}
