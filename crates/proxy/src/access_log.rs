@@ -110,6 +110,8 @@ pub(crate) struct Context<'a> {
     pub(crate) cluster: Option<&'a str>,
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
+    /// What the client asked for in TLS.
+    pub(crate) server_name: Option<&'a str>,
 }
 
 impl Record {
@@ -172,7 +174,7 @@ impl Record {
         address_member(out, "upstream_local_address", self.upstream_local);
         address_member(out, "downstream_local_address", Some(context.local));
         address_member(out, "downstream_remote_address", Some(context.peer));
-        out.extend_from_slice(b"\"requested_server_name\":null,");
+        member(out, "requested_server_name", context.server_name.map(str::as_bytes));
         member(out, "route_name", context.cluster.map(str::as_bytes));
         end(out);
     }

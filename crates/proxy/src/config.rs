@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use weir_limits::Cell;
-use weir_model::{BackendName, FailReason, GatewayName, Listener, Route, Rule};
+use weir_model::{BackendName, FailReason, GatewayName, HostPattern, Listener, Route, Rule};
 use weir_route::Table;
 
 use crate::LogSink;
 use crate::stats::{ClusterStats, HttpStats, ListenerStats};
+use crate::tls::Terms;
 
 /// A value that is replaced as a whole.
 pub(crate) struct Versioned<T> {
@@ -64,11 +65,21 @@ pub(crate) struct PortConfig {
     pub(crate) access_log: bool,
     /// The port that clients know.
     pub(crate) public_port: u16,
-    /// Where its connections count.
+    /// Where its connections count, unless it speaks TLS.
     pub(crate) cell: Cell,
+    /// Its listeners that speak TLS, by name; then all do, and a client's first message says which of them it means.
+    pub(crate) secure: Vec<Arc<SecureListener>>,
     /// What `table` was compiled from.
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) routes: Vec<Arc<Route>>,
+}
+
+/// A listener that speaks TLS.
+pub(crate) struct SecureListener {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) terms: Arc<Terms>,
+    /// Where its connections count.
+    pub(crate) cell: Cell,
 }
 
 /// What the control thread adds to a rule of the Model.
@@ -123,6 +134,21 @@ pub(crate) struct Socket {
 }
 
 impl PortConfig {
+    /// The TLS listener for `name`, the most specific one; without a name, the one for all hosts.
+    pub(crate) fn secure(&self, name: Option<&str>) -> Option<&Arc<SecureListener>> {
+        let specificity = |pattern: &HostPattern| match pattern {
+            HostPattern::Any => 0,
+            HostPattern::Suffix(domain) => 1 + domain.len(),
+            HostPattern::Exact(_) => usize::MAX,
+        };
+        let fits = |it: &&Arc<SecureListener>| match (&it.listener.hostname, name) {
+            (HostPattern::Any, _) => true,
+            (pattern, Some(name)) => pattern.matches(name),
+            (_, None) => false,
+        };
+        self.secure.iter().filter(fits).max_by_key(|it| specificity(&it.listener.hostname))
+    }
+
     /// A rule by its [`weir_route::Matched::id`], with the route it is of.
     pub(crate) fn rule(&self, id: usize) -> Option<(&Route, &Rule)> {
         let RuleConfig { route, index, .. } = self.rules.get(id)?;

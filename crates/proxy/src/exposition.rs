@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use weir_model::GatewayName;
 
-use crate::config::{Cluster, Port, TargetConfig};
+use crate::config::{Cluster, Port, Socket, TargetConfig};
 use crate::control::{Readiness, Shared, View};
-use crate::stats::{BOUNDS, Classes, Count, Histogram};
+use crate::stats::{BOUNDS, Classes, Count, Histogram, TlsStats};
 
 /// Whether the gateways at `ip` can be sent traffic, with the status that says so.
 pub(crate) fn ready(shared: &Shared, ip: IpAddr) -> (u16, String) {
@@ -59,7 +59,7 @@ fn limits(page: &mut Page, shared: &Shared, view: &View, gateways: &BTreeSet<Gat
         let over_this = |limit: &weir_model::Limit| config.listeners.iter().any(|it| limit.cells.contains(&it.name));
         for (state, _) in limits.iter().filter(|(_, limit)| over_this(limit)) {
             let place = ports.entry(&port.stat_prefix).or_default();
-            place.0 = config.listeners.first().map_or(0, |it| shared.team.ledger.cell_count(&it.name.to_string()));
+            place.0 = config.listeners.iter().map(|it| shared.team.ledger.cell_count(&it.name.to_string())).sum();
             place.1 += state.refused;
         }
     }
@@ -95,11 +95,45 @@ fn limits(page: &mut Page, shared: &Shared, view: &View, gateways: &BTreeSet<Gat
 
 fn listeners(page: &mut Page, view: &View, gateways: &BTreeSet<GatewayName>) {
     let sockets: Vec<_> = view.sockets.iter().filter(|socket| gateways.contains(&socket.port.key.gateway)).collect();
-    let label = |address: std::net::SocketAddr| format!("envoy_listener_address=\"{}_{}\"", address.ip(), address.port());
     let mut family = page.family("envoy_listener_downstream_cx_active", "gauge", "Connections open.");
-    sockets.iter().for_each(|it| family.value(&label(it.address), sum(&it.stats, |stats| &stats.connections_active)));
+    sockets.iter().for_each(|it| family.value(&address(it.address), sum(&it.stats, |stats| &stats.connections_active)));
     let mut family = page.family("envoy_listener_downstream_cx_total", "counter", "Connections admitted.");
-    sockets.iter().for_each(|it| family.value(&label(it.address), sum(&it.stats, |stats| &stats.connections)));
+    sockets.iter().for_each(|it| family.value(&address(it.address), sum(&it.stats, |stats| &stats.connections)));
+    let secure: Vec<_> = sockets.into_iter().filter(|it| !it.port.config.load().secure.is_empty()).collect();
+    tls(page, &secure);
+}
+
+/// What becomes of connections to sockets that speak TLS, before they are served.
+fn tls(page: &mut Page, sockets: &[&Arc<Socket>]) {
+    type Pick = fn(&TlsStats) -> &Count;
+    let families: [(&str, &str, &str, Pick); 8] = [
+        ("envoy_listener_downstream_pre_cx_active", "gauge", "Connections whose TLS hello is not complete.", |it| &it.pre_active),
+        ("envoy_listener_downstream_pre_cx_timeout", "counter", "Connections whose TLS hello was not complete in time.", |it| {
+            &it.pre_timeout
+        }),
+        ("envoy_listener_no_filter_chain_match", "counter", "Connections for a host that no listener has.", |it| &it.no_match),
+        ("envoy_listener_ssl_handshake", "counter", "TLS handshakes that succeeded.", |it| &it.handshakes),
+        ("envoy_listener_ssl_connection_error", "counter", "TLS handshakes that failed but for certificates.", |it| &it.failed),
+        ("envoy_listener_ssl_fail_verify_no_cert", "counter", "Clients without the certificate that they must have.", |it| {
+            &it.no_certificate
+        }),
+        ("envoy_listener_ssl_fail_verify_error", "counter", "Clients whose certificate was not accepted.", |it| &it.wrong_certificate),
+        ("weir_listener_tls_crowded_total", "counter", "Connections reset since too many handshakes were waiting.", |it| &it.crowded),
+    ];
+    for (name, kind, help, pick) in families {
+        let mut family = page.family(name, kind, help);
+        sockets.iter().for_each(|it| family.value(&address(it.address), sum(&it.stats, |stats| pick(&stats.tls))));
+    }
+    let mut family = page.family("weir_listener_tls_ended_total", "counter", "Connections that ended before they were served.");
+    let reasons: [(&str, Pick); 3] = [("gone", |it| &it.gone), ("not_tls", |it| &it.not_tls), ("timeout", |it| &it.timeout)];
+    for (reason, pick) in reasons {
+        let labels = |it: &Socket| format!("{},reason=\"{reason}\"", address(it.address));
+        sockets.iter().for_each(|it| family.value(&labels(it), sum(&it.stats, |stats| pick(&stats.tls))));
+    }
+}
+
+fn address(address: SocketAddr) -> String {
+    format!("envoy_listener_address=\"{}_{}\"", address.ip(), address.port())
 }
 
 fn http(page: &mut Page, ports: &[&Arc<Port>]) {

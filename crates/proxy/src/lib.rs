@@ -19,6 +19,7 @@ mod control;
 mod exposition;
 mod mailbox;
 mod stats;
+mod tls;
 mod worker;
 
 use std::collections::BTreeMap;

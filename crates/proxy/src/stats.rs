@@ -124,6 +124,35 @@ pub(crate) struct ClusterStats {
 pub(crate) struct ListenerStats {
     pub(crate) connections: Count,
     pub(crate) connections_active: Count,
+    pub(crate) tls: TlsStats,
+}
+
+/// What became of connections to a socket that speaks TLS. Each connection counts in one of them, but for `pre_active` and those that a
+/// limit refused.
+#[derive(Debug, Default)]
+pub(crate) struct TlsStats {
+    /// Whose hello is not complete, now.
+    pub(crate) pre_active: Count,
+    /// Gone before their hello was complete.
+    pub(crate) gone: Count,
+    /// Whose hello was not complete in time.
+    pub(crate) pre_timeout: Count,
+    /// That do not speak TLS.
+    pub(crate) not_tls: Count,
+    /// That wanted a host which no listener has.
+    pub(crate) no_match: Count,
+    /// Reset since too many handshakes were waiting.
+    pub(crate) crowded: Count,
+    /// Handshakes that did not end in time.
+    pub(crate) timeout: Count,
+    /// Clients without a certificate that had to have one.
+    pub(crate) no_certificate: Count,
+    /// Clients whose certificate was not accepted.
+    pub(crate) wrong_certificate: Count,
+    /// Handshakes that failed otherwise.
+    pub(crate) failed: Count,
+    /// Handshakes that succeeded.
+    pub(crate) handshakes: Count,
 }
 
 /// One set for each of `workers`.

@@ -4,15 +4,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use weir_limits::{Ledger, LimitConfig};
-use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Route, Rule, Target};
+use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Protocol, Route, Rule, Target, Tls};
 use weir_route::Table;
 
-use crate::config::{BackendState, Cluster, PortConfig, PortKey, RuleConfig, TargetConfig, Versioned};
+use crate::config::{BackendState, Cluster, PortConfig, PortKey, RuleConfig, SecureListener, TargetConfig, Versioned};
 use crate::stats::per_worker;
+use crate::tls::{self, Terms};
+
+/// The cell of connections whose TLS listener is not known yet, and its limit.
+pub(crate) const HALL: &str = "process/handshakes";
+/// The most of them, if there are descriptors for ten times as many.
+const HALL_SIZE: u64 = 1024;
 
 /// Things that outlive a configuration, by name.
 pub(crate) struct Registry {
     workers: usize,
+    tls: BTreeMap<ListenerName, (Arc<Tls>, Result<Arc<Terms>, String>)>,
     clusters: HashMap<Arc<str>, Arc<Cluster>>,
     backends: BTreeMap<BackendName, Arc<BackendState>>,
 }
@@ -27,13 +34,41 @@ pub(crate) struct Inputs {
 
 impl Registry {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, clusters: HashMap::new(), backends: BTreeMap::new() }
+        Self { workers, tls: BTreeMap::new(), clusters: HashMap::new(), backends: BTreeMap::new() }
     }
 
     /// The backend called `name`; without endpoints until somebody sets them.
     pub(crate) fn backend(&mut self, name: &BackendName) -> Arc<BackendState> {
         let fresh = || Arc::new(BackendState { name: name.clone(), endpoints: Versioned::new(Vec::new()) });
         self.backends.entry(name.clone()).or_insert_with(fresh).clone()
+    }
+
+    /// Makes the terms of TLS listeners that are new or have changed; the others keep theirs, and with them their clients' tickets.
+    pub(crate) fn follow_tls(&mut self, model: &Model) {
+        self.tls.retain(|name, _| model.listeners.contains_key(name));
+        for (name, listener) in &model.listeners {
+            let Protocol::Https(tls) = &listener.protocol else {
+                self.tls.remove(name);
+                continue;
+            };
+            match self.tls.get_mut(name) {
+                Some((before, _)) if Arc::ptr_eq(before, tls) => {}
+                Some((before, _)) if before == tls => *before = tls.clone(),
+                _ => drop(self.tls.insert(name.clone(), (tls.clone(), tls::build(tls).map_err(|error| error.to_string())))),
+            }
+        }
+    }
+
+    /// Why a listener cannot be served whatever its address: it is TLS that cannot be used, or its port speaks something else.
+    pub(crate) fn failure(&self, model: &Model, listener: &Listener) -> Option<String> {
+        if let Some((_, Err(why))) = self.tls.get(&listener.name) {
+            return Some(format!("TLS cannot be used: {why}"));
+        }
+        let mut port =
+            model.listeners.values().filter(|it| it.name.gateway == listener.name.gateway && it.container_port == listener.container_port);
+        let first = port.next()?;
+        (is_secure(first) != is_secure(listener))
+            .then(|| format!("port {} is spoken for by listener {}, which has another protocol", listener.port, first.name.listener))
     }
 
     fn cluster(&mut self, name: &Arc<str>) -> Arc<Cluster> {
@@ -72,11 +107,15 @@ impl Registry {
     }
 }
 
-/// What `key` would be compiled from now; none if it has no listener.
-pub(crate) fn inputs(model: &Model, key: &PortKey) -> Option<Inputs> {
+fn is_secure(listener: &Listener) -> bool {
+    matches!(listener.protocol, Protocol::Https(_))
+}
+
+/// What `key` would be compiled from now; none if it has no listener that can be served.
+pub(crate) fn inputs(model: &Model, key: &PortKey, registry: &Registry) -> Option<Inputs> {
     let of_gateway = |name: &ListenerName| name.gateway == key.gateway;
-    let listeners: Vec<_> =
-        model.listeners.values().filter(|it| of_gateway(&it.name) && it.container_port == key.container_port).cloned().collect();
+    let listeners = model.listeners.values().filter(|it| of_gateway(&it.name) && it.container_port == key.container_port);
+    let listeners: Vec<_> = listeners.filter(|it| registry.failure(model, it).is_none()).cloned().collect();
     if listeners.is_empty() {
         return None;
     }
@@ -109,16 +148,25 @@ pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut R
     let rules = rules.collect();
     let first = listeners.first()?;
     let cell = ledger.cell(&first.name.to_string());
-    Some(PortConfig { table, rules, access_log, public_port: first.port, cell, listeners, routes })
+    let secure = listeners.iter().filter_map(|listener| {
+        let (_, terms) = registry.tls.get(&listener.name)?;
+        let (terms, cell) = (terms.as_ref().ok()?.clone(), ledger.cell(&listener.name.to_string()));
+        Some(Arc::new(SecureListener { listener: listener.clone(), terms, cell }))
+    });
+    let secure = secure.collect();
+    Some(PortConfig { table, rules, access_log, public_port: first.port, cell, secure, listeners, routes })
 }
 
 fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
-/// The cell in which a listener's connections count: the one of the first listener of its port, since which listener a connection is for
-/// is not known when it comes.
+/// The cell in which a listener's connections count: its own if it speaks TLS, else the one of the first listener of its port, since
+/// which listener a connection is for is not known when it comes.
 pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
+    if model.listeners.get(name).is_some_and(|it| is_secure(it)) {
+        return name.to_string().into();
+    }
     let port = model.listeners.get(name).map(|it| it.container_port);
     let first = model.listeners.values().find(|it| it.name.gateway == name.gateway && Some(it.container_port) == port);
     first.map_or(name, |it| &it.name).to_string().into()
@@ -126,7 +174,8 @@ pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
 
 /// The ledger's limits, each with the Model's.
 pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc<Limit>>) {
-    let mut configs = Vec::with_capacity(model.limits.len());
+    let mut configs = Vec::with_capacity(model.limits.len() + 1);
+    configs.push(LimitConfig { name: HALL.into(), value: hall_size(), cells: vec![HALL.into()] });
     let mut by_name = BTreeMap::new();
     for (name, limit) in &model.limits {
         let cells: BTreeSet<_> = limit.cells.iter().map(|listener| cell_of(model, listener)).collect();
@@ -135,6 +184,12 @@ pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc
         by_name.insert(name, limit.clone());
     }
     (configs, by_name)
+}
+
+/// A tenth of the descriptors at the most: those who have not said what they want must not take them all.
+fn hall_size() -> u64 {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    descriptors.map_or(HALL_SIZE, |all| (all / 10).clamp(16, HALL_SIZE))
 }
 
 /// What the ledger calls a limit.

@@ -93,7 +93,9 @@ fn team(settings: Settings) -> io::Result<(Arc<Team>, Vec<mpsc::Receiver<worker:
             (Member { orders: Mailbox::new(), handoffs, load: Load::default() }, receiver)
         })
         .unzip();
-    let team = Team { settings, ledger: Ledger::new(), logger: Logger::start()?, refusals: Arc::default(), members };
+    let ledger = Ledger::new();
+    let hall = ledger.cell(compile::HALL);
+    let team = Team { settings, ledger, hall, logger: Logger::start()?, refusals: Arc::default(), members };
     Ok((Arc::new(team), handoffs))
 }
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use weir_limits::LimitState;
 use weir_model::{
-    Acknowledgement, Answer, Backend, BackendName, Endpoints, GatewayName, Limit, ListenerState, Model, Protocol, Publish, Refused, Report,
+    Acknowledgement, Answer, Backend, BackendName, Endpoints, GatewayName, Limit, Listener, ListenerState, Model, Protocol, Publish,
+    Refused, Report,
 };
 
 use super::refusals::{News, Told};
@@ -172,6 +174,7 @@ impl Control {
 
     /// Brings ports, limits, sockets and what others see into line with the Model and the plans.
     fn arrange(&mut self) {
+        self.registry.follow_tls(&self.model);
         self.arrange_ports();
         let (configs, limits) = compile::limits(&self.model);
         self.shared.team.ledger.configure(&configs);
@@ -191,7 +194,7 @@ impl Control {
         let mut wanted = BTreeMap::new();
         for (id, attached) in self.attachments.iter().filter(|(_, attached)| !attached.draining) {
             for listener in self.model.listeners.values().filter(|it| it.name.gateway == attached.gateway) {
-                if listener.protocol != Protocol::Http {
+                if self.registry.failure(&self.model, listener).is_some() {
                     continue;
                 }
                 let Some(&bound) = attached.plan.ports.get(&listener.container_port) else { continue };
@@ -209,7 +212,7 @@ impl Control {
         let keys: BTreeSet<PortKey> = self.wanted().into_keys().map(|key| key.port).collect();
         let workers = self.shared.team.members.len();
         for key in keys {
-            let Some(inputs) = compile::inputs(&self.model, &key) else { continue };
+            let Some(inputs) = compile::inputs(&self.model, &key, &self.registry) else { continue };
             let before = self.ports.get(&key).map(|port| port.config.load());
             let stat_prefix = inputs.listeners.first().map(|it| it.stat_prefix()).unwrap_or_default();
             let Some(config) = compile::port(inputs, before.as_deref(), &mut self.registry, &self.shared.team.ledger) else { continue };
@@ -337,7 +340,8 @@ impl Control {
             }
             let Some(port) = self.ports.get(&key.port) else { continue };
             for (index, listener) in port.config.load().listeners.iter().enumerate() {
-                let cell = (index == 0).then(|| listener.name.to_string().into());
+                // Each TLS listener has its own; those in the clear share that of the first.
+                let cell = (index == 0 || listener.protocol != Protocol::Http).then(|| listener.name.to_string().into());
                 let (state, _) = view.listeners.entry(listener.name.clone()).or_insert_with(|| (ListenerState::Bound(Vec::new()), cell));
                 match (state, bind) {
                     (ListenerState::Bound(addresses), Bind::Up(_)) if !addresses.contains(&key.address) => addresses.push(key.address),
@@ -346,6 +350,7 @@ impl Control {
                 }
             }
         }
+        self.show_failures(&mut view);
         for attached in self.attachments.values() {
             let readiness = match attached.draining {
                 true => Readiness::Draining,
@@ -366,10 +371,21 @@ impl Control {
         self.admin.serve_at(addresses);
     }
 
+    /// Listeners that are not bound since nothing could be said at them.
+    fn show_failures(&self, view: &mut View) {
+        for attached in self.attachments.values().filter(|attached| !attached.draining) {
+            let planned = |it: &&Arc<Listener>| it.name.gateway == attached.gateway && attached.plan.ports.contains_key(&it.container_port);
+            for listener in self.model.listeners.values().filter(planned) {
+                if let Some(why) = self.registry.failure(&self.model, listener) {
+                    view.listeners.insert(listener.name.clone(), (ListenerState::Failed(why), None));
+                }
+            }
+        }
+    }
+
     /// Whether something has to be looked at again soon.
     pub(crate) fn is_busy(&self) -> bool {
-        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. }))
-            || self.shared.team.ledger.snapshot().iter().any(|state| self.told.is_open(state))
+        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. })) || self.states().iter().any(|state| self.told.is_open(state))
     }
 
     /// Tells the controller, and the log, what there is to tell. Never waits: what does not fit is told the next time.
@@ -387,9 +403,16 @@ impl Control {
         }
     }
 
+    /// How the Model's limits stand; the ledger has one more, of our own.
+    fn states(&self) -> Vec<LimitState> {
+        let mut states = self.shared.team.ledger.snapshot();
+        states.retain(|state| self.limits.contains_key(&state.name));
+        states
+    }
+
     fn tell_limits(&mut self) {
         let now = Instant::now();
-        let states = self.shared.team.ledger.snapshot();
+        let states = self.states();
         if !states.iter().any(|state| self.told.is_open(state)) {
             // While something is open this is looked at again soon anyway: a storm must not wake this thread with every refusal.
             self.shared.team.refusals.look();

@@ -11,7 +11,7 @@ mod verify;
 
 pub(crate) use config::{Terms, build};
 pub(crate) use hello::{Greeting, Heard};
-pub(crate) use stream::{Progress, Secure, Session};
+pub(crate) use stream::{Failed, Progress, Secure, Session};
 
 /// Why a listener's TLS cannot be used. The text says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

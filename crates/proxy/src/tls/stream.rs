@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{Error, ServerConfig};
+use rustls::{Error, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -77,6 +77,27 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// Why a handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The client presented no certificate and must.
+    NoCertificate,
+    /// It presented one that is not accepted.
+    WrongCertificate,
+    /// Anything else.
+    Other,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoCertificatesPresented => Self::NoCertificate,
+            Error::InvalidCertificate(_) | Error::InvalidCertRevocationList(_) => Self::WrongCertificate,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl Secure {
     /// A connection whose client has said `hello`, which has not been looked at yet.
     pub(crate) fn new(tcp: TcpStream, config: Arc<ServerConfig>, session: Session, hello: Vec<u8>) -> Result<Self, Error> {
@@ -97,15 +118,29 @@ impl Secure {
     ///
     /// # Errors
     /// When the handshake has failed; what there is to say about it is sent by [`Self::farewell`].
-    pub(crate) fn advance(&mut self) -> Result<Progress, Error> {
+    pub(crate) fn advance(&mut self) -> Result<Progress, Failed> {
         let mut bytes = std::mem::take(&mut self.incoming);
         let used = self.digest(&mut bytes, None)?;
         bytes.drain(..used.min(bytes.len()));
         self.incoming = if bytes.is_empty() { Vec::new() } else { bytes };
         if self.incoming.len() > MAX_HANDSHAKE {
-            return Err(Error::General("the client's handshake is too long".into()));
+            return Err(Failed::Other);
         }
         Ok(if self.tls.is_handshaking() { Progress::Waits } else { Progress::Done })
+    }
+
+    /// Whether the client waits for the last words of a handshake: in TLS 1.3 there are only tickets, which can go with the first answer.
+    pub(crate) fn must_flush(&self) -> bool {
+        self.tls.protocol_version() != Some(ProtocolVersion::TLSv1_3)
+    }
+
+    /// Reads and forgets. Ready with false when there is no more to come.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        with_scratch(|Scratch { input, .. }| {
+            let mut space = ReadBuf::new(input);
+            let read = ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut space));
+            Poll::Ready(read.is_ok() && !space.filled().is_empty())
+        })
     }
 
     /// During a handshake: sends what there is to say and waits for an answer. Ready with false when the client has gone.
@@ -317,32 +352,31 @@ impl Secure {
     }
 
     fn poll_write_through(&mut self, cx: &mut Context<'_>, data: &[u8], output: &mut [u8]) -> Poll<io::Result<()>> {
-        let waiting = self.outgoing.len();
-        let Some((first, rest)) = output.split_at_mut_checked(waiting) else { return Poll::Ready(Err(io::ErrorKind::InvalidData.into())) };
-        first.copy_from_slice(&self.outgoing);
-        let mut incoming = std::mem::take(&mut self.incoming);
+        let too_little = || io::Error::from(io::ErrorKind::InvalidData);
+        let mut count = 0;
         // With the bytes that are held, as always: the library may have notes on them.
-        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut incoming);
-        let encrypted = match state {
-            Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.encrypt(data, rest).map_err(io::Error::other),
-            Ok(_) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(error) => Err(io::Error::other(error)),
-        };
+        let mut incoming = std::mem::take(&mut self.incoming);
+        for _ in 0..2 {
+            let waiting = self.outgoing.len();
+            let rest = output.get_mut(waiting..).ok_or_else(too_little)?;
+            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.tls.process_tls_records(&mut incoming).state {
+                count = waiting + traffic.encrypt(data, rest).map_err(io::Error::other)?;
+                break;
+            }
+            // It has something to say first, such as new keys.
+            let used = self.digest(&mut incoming, None).map_err(io::Error::other)?;
+            incoming.drain(..used.min(incoming.len()));
+        }
         self.incoming = incoming;
-        let all = output.get(..waiting + encrypted?).unwrap_or_default();
+        let all = output.get_mut(..count).filter(|all| !all.is_empty()).ok_or(io::ErrorKind::BrokenPipe)?;
+        all.get_mut(..self.outgoing.len()).ok_or_else(too_little)?.copy_from_slice(&self.outgoing);
         let written = match Pin::new(&mut self.tcp).poll_write(cx, all) {
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            // Taken all the same: who waits for it to be sent asks for that, and is woken.
             Poll::Pending => 0,
         };
-        let left = all.get(written..).unwrap_or_default();
-        self.outgoing.clear();
-        if left.is_empty() {
-            self.outgoing = Vec::new();
-        } else {
-            self.outgoing.extend_from_slice(left);
-            // It was taken; whoever waits for it to be sent asks for that, and is woken.
-        }
+        self.outgoing = all.get(written..).unwrap_or_default().to_vec();
         Poll::Ready(Ok(()))
     }
 }

@@ -53,8 +53,7 @@ impl Verifier {
             let bytes = hex::decode(text.replace(':', ""));
             hash(bytes.ok()).ok_or_else(|| wrong(format!("`{text}` is not a SHA-256 in hexadecimal digits")))
         });
-        let names =
-            validation.names.iter().map(|(kind, it)| Ok((*kind, Matcher::new(it).map_err(|error| wrong(error.to_string()))?)));
+        let names = validation.names.iter().map(|(kind, it)| Ok((*kind, Matcher::new(it).map_err(|error| wrong(error.to_string()))?)));
         Ok(Self {
             mode: validation.mode,
             chain,

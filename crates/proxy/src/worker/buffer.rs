@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 
 /// What a buffer usually holds: most heads with small bodies.
 const SMALL: usize = 16 * 1024;
@@ -66,7 +65,7 @@ impl Buffer {
     }
 
     /// Reads once. 0: the peer has closed. Call it only when there is room, as in an empty buffer.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin)) -> Poll<io::Result<usize>> {
         let mut space = ReadBuf::new(self.bytes.get_mut(self.end..).unwrap_or_default());
         debug_assert!(space.capacity() > 0, "a read into no space looks like an end");
         // Unlike `try_read`, this takes a short read as a sign that there is no more, and saves the read that would find that out.

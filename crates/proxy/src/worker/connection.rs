@@ -11,11 +11,10 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 use weir_http1::{Invalid, Parsed};
 use weir_limits::Slot;
 
@@ -23,6 +22,8 @@ use super::Worker;
 use super::answer::{Details, Reply};
 use super::exchange;
 use super::local::LocalSocket;
+use super::stream::Stream;
+use super::timers::NEVER;
 use super::work::Work;
 
 /// How long and how much a connection that is given up is read from, so that the client can read the answer before a reset.
@@ -31,7 +32,7 @@ const LINGER_BYTES: usize = 1 << 20;
 
 /// A client's connection. The socket is declared before the slot: it is closed when the slot is given back.
 pub(crate) struct Downstream {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     #[expect(dead_code, reason = "held, not read: it is given back when this is dropped, after the socket")]
     slot: Slot,
     pub(crate) link: Link,
@@ -44,6 +45,7 @@ pub(crate) struct Link {
     pub(crate) peer: SocketAddr,
     timer: u32,
     active: bool,
+    entered: bool,
 }
 
 /// Why a wait ended without what was waited for.
@@ -69,6 +71,24 @@ pub(crate) enum Next {
 }
 
 impl Link {
+    pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, peer: SocketAddr) -> Self {
+        let timer = worker.timers.add(socket.socket.id);
+        worker.arrived(&socket);
+        Self { worker, socket, peer, timer, active: false, entered: false }
+    }
+
+    /// The connection is admitted by its listener.
+    pub(crate) fn enter(&mut self) {
+        if !std::mem::replace(&mut self.entered, true) {
+            self.worker.entered(&self.socket);
+        }
+    }
+
+    /// Whom to wake when its deadline passes or it must end.
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        self.worker.timers.set_waker(self.timer, waker);
+    }
+
     /// Sets the deadline of what is waited for next.
     #[inline]
     pub(crate) fn set_deadline(&self, tick: u32) {
@@ -78,6 +98,11 @@ impl Link {
     /// Sets it to `after` from now.
     pub(crate) fn set_timeout(&self, after: Duration) {
         self.set_deadline(self.worker.tick_after(after));
+    }
+
+    /// Sets it to `after` from now, or takes it away.
+    pub(crate) fn set_timeout_or_never(&self, after: Option<Duration>) {
+        self.set_deadline(after.map_or(NEVER, |after| self.worker.tick_after(after)));
     }
 
     /// Polls until `poll` is ready, the deadline passes, or the connection is told to end.
@@ -119,15 +144,13 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.set_active(false);
         self.worker.timers.remove(self.timer);
-        self.worker.left(&self.socket);
+        self.worker.left(&self.socket, self.entered);
     }
 }
 
 impl Downstream {
-    pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, stream: TcpStream, peer: SocketAddr, slot: Slot) -> Self {
-        let timer = worker.timers.add(socket.socket.id);
-        worker.entered(&socket);
-        Self { stream, slot, link: Link { worker, socket, peer, timer, active: false } }
+    pub(crate) fn new(stream: Stream, slot: Slot, link: Link) -> Self {
+        Self { stream, slot, link }
     }
 
     /// Serves it to its end.
@@ -135,8 +158,9 @@ impl Downstream {
     pub(crate) fn serve(mut self) -> impl Future<Output = ()> {
         async move {
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-            self.link.worker.timers.set_waker(self.link.timer, waker);
+            self.link.set_waker(waker);
             self.link.set_timeout(self.link.worker.settings.timeouts.header);
+            let mut amid = false;
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
                 self.link.set_active(true);
@@ -147,18 +171,26 @@ impl Downstream {
                 self.link.set_active(false);
                 self.link.worker.works.give(work);
                 match next {
-                    Next::Again => self.link.set_timeout(self.link.worker.settings.timeouts.idle),
+                    Next::Again => {
+                        amid = false;
+                        self.link.set_timeout(self.link.worker.settings.timeouts.idle);
+                    }
+                    // The rest of a record that has begun must come as soon as that of a head; a drip does not move the deadline again.
+                    Next::Nothing if self.stream.is_amid_record() && !std::mem::replace(&mut amid, true) => {
+                        self.link.set_timeout(self.link.worker.settings.timeouts.header);
+                    }
                     Next::Nothing => {}
-                    Next::Linger | Next::Close => return,
+                    Next::Linger | Next::Close => return self.stream.farewell(),
                 }
             }
+            self.stream.farewell();
         }
     }
 
     /// Waits without holding a buffer. False: there will be no request.
     async fn wait_for_request(&mut self) -> bool {
-        let (link, stream) = (&self.link, &self.stream);
-        let ready = link.wait(|cx| match stream.poll_read_ready(cx) {
+        let Self { link, stream, .. } = self;
+        let ready = link.wait(|cx| match stream.poll_readable(cx) {
             Poll::Pending if link.is_draining() => Poll::Ready(false),
             poll => poll.map(|ready| ready.is_ok()),
         });
@@ -277,7 +309,7 @@ fn refusal(invalid: Invalid) -> Reply {
 mod tests {
     use std::sync::Arc;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::LocalSet;
     use weir_model::GatewayName;
 
@@ -298,7 +330,8 @@ mod tests {
         let worker = Rc::new(Worker::new(0, team.clone()));
         let cell = team.ledger.cell("ns/eg/http");
         let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
-        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), listeners, routes };
+        let secure = vec![];
+        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, listeners, routes };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
         let port = Port { key, stat_prefix: String::new(), config: Versioned::new(config), stats: crate::stats::per_worker(1) };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -317,7 +350,8 @@ mod tests {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, peer) = accepted.expect("accepts");
         let slot = team.ledger.acquire(&cell).expect("no limit");
-        (worker.clone(), Downstream::new(worker, socket, stream, peer, slot), client.expect("connects"))
+        let link = Link::new(worker.clone(), socket, peer);
+        (worker, Downstream::new(Stream::Plain(stream), slot, link), client.expect("connects"))
     }
 
     #[tokio::test]

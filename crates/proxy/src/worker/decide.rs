@@ -17,6 +17,7 @@ use super::local::{Choice, LocalConfig, LocalSocket, redirect_port};
 use super::upstream::Endpoint;
 use super::work::{Plan, Work};
 use crate::access_log;
+use crate::tls::Session;
 
 /// What becomes of a request.
 pub(crate) enum Decision {
@@ -71,7 +72,15 @@ impl RequestView for View<'_> {
 }
 
 /// Decides about the request in `work.request`, whose head is the first `length` bytes of `work.input`.
-pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, work: &mut Work, length: usize) -> Decision {
+pub(crate) fn decide(
+    worker: &Worker,
+    socket: &LocalSocket,
+    peer: SocketAddr,
+    session: Option<&Session>,
+    work: &mut Work,
+    length: usize,
+) -> Decision {
+    let scheme = if session.is_some() { "https" } else { "http" };
     let config = socket.config();
     work.logged = config.port.access_log;
     worker.uuid(&mut work.request_id);
@@ -96,7 +105,7 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
         // Writing into a Vec cannot fail.
         let _ = write!(
             location,
-            "http://{full_authority}{}{}{}",
+            "{scheme}://{full_authority}{}{}{}",
             normal.path,
             if query.is_some() { "?" } else { "" },
             query.unwrap_or_default()
@@ -104,7 +113,12 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
         return Decision::Reply(Reply::redirect(307, "path_normalized_and_redirected"));
     }
     let view = View { host: name, path: &normal.path, query, head, request };
-    let matched = match config.port.table.find(&view) {
+    let found = config.port.table.find(&view);
+    if is_misdirected(session, &found) {
+        let body = "this connection is for another host: connect again\n";
+        return Decision::Reply(Reply::new(421, "-", Details::Text("misdirected_request"), body));
+    }
+    let matched = match found {
         Found::Rule(matched) => matched,
         Found::NoRoute { .. } => {
             return Decision::Reply(Reply::new(404, "NR", Details::Text("route_not_found"), "no route matches this request\n"));
@@ -114,7 +128,8 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
     match &matched.rule.action {
         Action::Fail(reason) => fail(reason),
         Action::Redirect(redirect) => {
-            write_location(location, redirect, &view, &matched, redirect_port(&socket.socket, &config.port));
+            let from = (scheme, redirect_port(&socket.socket, &config.port));
+            write_location(location, redirect, &view, &matched, from);
             Decision::Reply(Reply::redirect(redirect.status, "direct_response"))
         }
         Action::Forward(targets) => match config.choose(matched.id as usize, &worker.endpoints) {
@@ -122,7 +137,7 @@ pub(crate) fn decide(worker: &Worker, socket: &LocalSocket, peer: SocketAddr, wo
                 plan.target = Some(index);
                 let of_target = targets.get(index).map(|target| target.filters.as_slice()).unwrap_or_default();
                 let filters = RequestFilters::of(matched.rule.filters.iter().chain(of_target));
-                let mut out = Out { head: request_head, view: &view, filters: &filters, peer, request_id };
+                let mut out = Out { head: request_head, view: &view, filters: &filters, peer, scheme, request_id };
                 out.write(full_authority, &matched);
                 Decision::Forward(endpoint)
             }
@@ -160,6 +175,16 @@ fn fail(reason: &weir_model::FailReason) -> Decision {
     Decision::Reply(Reply::new(500, "-", Details::Shared(reason.0.clone()), "the route's backend reference is invalid\n"))
 }
 
+/// Whether a request came by a TLS connection to one listener and is for another (RFC 9110, section 15.5.20): that one may want to see
+/// other certificates. A host that no listener answers for is 404, by the Gateway API.
+fn is_misdirected(session: Option<&Session>, found: &Found<'_>) -> bool {
+    let asked = match found {
+        Found::Rule(matched) => Some(matched.listener),
+        Found::NoRoute { listener } => *listener,
+    };
+    matches!((session, asked), (Some(session), Some(asked)) if session.listener.listener.name.listener != asked.listener)
+}
+
 /// What is refused whatever the routes say.
 fn refusal(head: &[u8], request: &Request) -> Option<Reply> {
     if request.connection.upgrade {
@@ -176,10 +201,11 @@ fn refusal(head: &[u8], request: &Request) -> Option<Reply> {
 
 /// The `Location` of a redirect (Gateway API, `HTTPRequestRedirectFilter`): what it does not give stays as the request had it, and the
 /// scheme's own port is left out.
-fn write_location(out: &mut Vec<u8>, redirect: &Redirect, view: &View<'_>, matched: &Matched<'_>, port: u16) {
+fn write_location(out: &mut Vec<u8>, redirect: &Redirect, view: &View<'_>, matched: &Matched<'_>, (scheme, port): (&str, u16)) {
     let (scheme, own_port) = match redirect.scheme {
         Some(Scheme::Https) => ("https", 443),
-        Some(Scheme::Http) | None => ("http", 80),
+        Some(Scheme::Http) => ("http", 80),
+        None => (scheme, if scheme == "https" { 443 } else { 80 }),
     };
     let port = redirect.port.unwrap_or(if redirect.scheme.is_some() { own_port } else { port });
     out.clear();
@@ -200,6 +226,7 @@ struct Out<'a, 'f> {
     view: &'a View<'a>,
     filters: &'a RequestFilters<'f>,
     peer: SocketAddr,
+    scheme: &'a str,
     request_id: &'a [u8; 36],
 }
 
@@ -262,7 +289,7 @@ impl Out<'_, '_> {
             out.extend_from_slice(b"\r\n");
         }
         for (name, value) in [
-            (b"x-forwarded-proto".as_slice(), b"http".as_slice()),
+            (b"x-forwarded-proto".as_slice(), self.scheme.as_bytes()),
             (b"x-envoy-external-address", address),
             (b"x-request-id", self.request_id.as_slice()),
         ] {

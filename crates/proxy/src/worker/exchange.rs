@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::io::{AsyncWrite, Interest};
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use weir_http1::{Body, Parsed};
 
@@ -13,8 +13,9 @@ use super::answer::{self, Details, Reply};
 use super::connection::{Downstream, Interrupt, Link, Next};
 use super::decide::{Decision, decide};
 use super::pump::Broken;
+use super::stream::Stream;
 use super::timers::NEVER;
-use super::upstream::{Endpoint, Upstream, peek};
+use super::upstream::{Endpoint, Upstream};
 use super::work::{Flow, Work};
 use crate::access_log;
 
@@ -53,8 +54,8 @@ pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work) -> Next
 pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: usize) -> Next {
     begin(work);
     let endpoint = {
-        let link = &connection.link;
-        match decide(&link.worker, &link.socket, link.peer, work, length) {
+        let Downstream { link, stream, .. } = &*connection;
+        match decide(&link.worker, &link.socket, link.peer, stream.session(), work, length) {
             Decision::Forward(endpoint) => Some(Active::new(endpoint)),
             Decision::Reply(reply) => {
                 work.reply = Some(reply);
@@ -140,6 +141,7 @@ fn finish(connection: &Downstream, work: &mut Work) {
             cluster: cluster.map(|cluster| &*cluster.name),
             local: link.socket.socket.address,
             peer: link.peer,
+            server_name: connection.stream.session().and_then(|session| session.server_name.as_deref()),
         };
         link.socket.log.write(|out| record.write(&context, out));
     }
@@ -161,7 +163,7 @@ async fn respond(connection: &mut Downstream, work: &mut Work) -> Next {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(true)
+        std::pin::Pin::new(&mut *stream).poll_flush(cx).map(|flushed| flushed.is_ok())
     });
     match (sent.await, work.flow.close) {
         (Ok(true), false) => Next::Again,
@@ -300,7 +302,7 @@ fn set_deadline(link: &Link, work: &Work) {
 }
 
 /// Moves the exchange on as far as it goes; ready when the answer has been passed on whole.
-fn poll(cx: &mut Context<'_>, work: &mut Work, client: &mut TcpStream, link: &Link) -> Poll<Result<(), Failure>> {
+fn poll(cx: &mut Context<'_>, work: &mut Work, client: &mut Stream, link: &Link) -> Poll<Result<(), Failure>> {
     // Taken for the time of this call, so that it can be borrowed beside the rest.
     let Some(mut upstream) = work.upstream.take() else { return Poll::Ready(Err(Failure::Reset)) };
     let poll = poll_with(cx, work, client, &mut upstream.stream, link);
@@ -311,7 +313,7 @@ fn poll(cx: &mut Context<'_>, work: &mut Work, client: &mut TcpStream, link: &Li
 fn poll_with(
     cx: &mut Context<'_>,
     work: &mut Work,
-    client: &mut TcpStream,
+    client: &mut Stream,
     backend: &mut TcpStream,
     link: &Link,
 ) -> Poll<Result<(), Failure>> {
@@ -353,7 +355,7 @@ fn poll_with(
 }
 
 /// Tells a client that waits for it to send the body.
-fn poll_continue(cx: &mut Context<'_>, flow: &mut Flow, client: &mut TcpStream) -> io::Result<()> {
+fn poll_continue(cx: &mut Context<'_>, flow: &mut Flow, client: &mut Stream) -> io::Result<()> {
     while let Some(written) = flow.interim {
         match std::pin::Pin::new(&mut *client).poll_write(cx, CONTINUE.get(written..).unwrap_or_default()) {
             Poll::Pending => return Ok(()),
@@ -361,7 +363,10 @@ fn poll_continue(cx: &mut Context<'_>, flow: &mut Flow, client: &mut TcpStream) 
             Poll::Ready(Err(error)) => return Err(error),
         }
     }
-    Ok(())
+    match std::pin::Pin::new(client).poll_flush(cx) {
+        Poll::Ready(Err(error)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Reads the answer's head out of what has come so far.
@@ -396,26 +401,18 @@ fn read_answer(work: &mut Work, link: &Link) -> Result<(), Failure> {
 }
 
 /// Whether the client has closed while it is waited for the backend. It may have sent its next request already: then one cannot see.
-fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &TcpStream) -> bool {
-    if !flow.uploaded || flow.upload_broken {
+fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &mut Stream) -> bool {
+    if !flow.uploaded || flow.upload_broken || flow.blind {
         return false;
     }
-    while !flow.blind {
-        match client.poll_read_ready(cx) {
-            Poll::Pending => return false,
-            Poll::Ready(Err(_)) => return true,
-            Poll::Ready(Ok(())) => {
-                let mut byte = [0];
-                match client.try_io(Interest::READABLE, || peek(client, &mut byte)) {
-                    Ok(0) => return true,
-                    Ok(_) => flow.blind = true,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return true,
-                }
-            }
+    match client.poll_closed(cx) {
+        Poll::Pending => false,
+        Poll::Ready(Some(closed)) => closed,
+        Poll::Ready(None) => {
+            flow.blind = true;
+            false
         }
     }
-    false
 }
 
 /// Says what went wrong: to the client if it can still be told (then none), and to the log.

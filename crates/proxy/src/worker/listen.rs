@@ -12,9 +12,10 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use weir_limits::Slot;
 
-use super::connection::Downstream;
+use super::connection::{Downstream, Link};
 use super::local::LocalSocket;
-use super::{Handoff, Worker};
+use super::stream::Stream;
+use super::{Handoff, Worker, greet};
 use crate::control::Refusee;
 
 /// How many connections are accepted before others get their turn, so that a flood of them cannot starve those that are served.
@@ -69,7 +70,9 @@ pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener
 
 fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, peer: SocketAddr) {
     let config = socket.config();
-    match worker.team.ledger.acquire(&config.port.cell) {
+    // Which listener a TLS client wants is not known before it has spoken.
+    let cell = if config.port.secure.is_empty() { &config.port.cell } else { &worker.team.hall };
+    match worker.team.ledger.acquire(cell) {
         Err(refusal) => {
             // A reset: no TIME_WAIT on our side, nothing to drain, and the client knows at once.
             let _ = sockopt::set_socket_linger(&descriptor, Some(Duration::ZERO));
@@ -119,7 +122,12 @@ fn serve(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
     // TCP_NODELAY comes with the socket: the listener has it.
     match TcpStream::from_std(descriptor.into()) {
         // A panic ends this task and so this connection alone; its slot comes back as the task is dropped.
-        Ok(stream) => drop(tokio::task::spawn_local(Downstream::new(worker.clone(), socket.clone(), stream, peer, slot).serve())),
+        Ok(tcp) if socket.config().port.secure.is_empty() => {
+            let mut link = Link::new(worker.clone(), socket.clone(), peer);
+            link.enter();
+            drop(tokio::task::spawn_local(Downstream::new(Stream::Plain(tcp), slot, link).serve()));
+        }
+        Ok(tcp) => drop(tokio::task::spawn_local(greet::receive(worker.clone(), socket.clone(), tcp, peer, slot))),
         Err(error) => tracing::warn!(%error, "cannot register a connection"),
     }
 }

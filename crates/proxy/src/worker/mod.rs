@@ -6,9 +6,11 @@ mod connection;
 mod decide;
 mod edit;
 mod exchange;
+mod greet;
 mod listen;
 mod local;
 mod pump;
+mod stream;
 mod timers;
 mod upstream;
 mod work;
@@ -70,6 +72,8 @@ pub(crate) struct Handoff {
 pub(crate) struct Team {
     pub(crate) settings: Settings,
     pub(crate) ledger: Ledger,
+    /// Where connections count whose TLS listener is not known yet.
+    pub(crate) hall: weir_limits::Cell,
     pub(crate) logger: Logger,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) members: Vec<Member>,
@@ -119,6 +123,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) works: Works,
     pub(crate) endpoints: Endpoints,
+    pub(crate) turns: greet::Turns,
     sockets: RefCell<HashMap<u64, Listening>>,
     logs: RefCell<HashMap<u64, Rc<LogBuffer>>>,
     random: RefCell<SmallRng>,
@@ -156,6 +161,7 @@ impl Worker {
             clock: Clock::new(),
             works: Works::default(),
             endpoints: Endpoints::default(),
+            turns: greet::Turns::default(),
             sockets: RefCell::default(),
             logs: RefCell::default(),
             random: RefCell::new(SmallRng::from_os_rng()),
@@ -277,9 +283,13 @@ impl Worker {
     }
 
     /// A connection has come.
-    pub(crate) fn entered(&self, socket: &LocalSocket) {
+    pub(crate) fn arrived(&self, socket: &LocalSocket) {
         socket.connections.set(socket.connections.get() + 1);
         self.count(self.connections.get() + 1);
+    }
+
+    /// It has been admitted by its listener.
+    pub(crate) fn entered(&self, socket: &LocalSocket) {
         if let (Some(http), Some(listener)) = (socket.socket.port.stats.get(self.index), socket.socket.stats.get(self.index)) {
             http.connections.add(1);
             http.connections_active.add(1);
@@ -288,11 +298,11 @@ impl Worker {
         }
     }
 
-    /// A connection has gone.
-    pub(crate) fn left(&self, socket: &LocalSocket) {
+    /// A connection has gone, which had `entered` or not.
+    pub(crate) fn left(&self, socket: &LocalSocket, entered: bool) {
         socket.leave();
         self.count(self.connections.get() - 1);
-        if let (Some(http), Some(listener)) = (socket.socket.port.stats.get(self.index), socket.socket.stats.get(self.index)) {
+        if entered && let (Some(http), Some(listener)) = (socket.socket.port.stats.get(self.index), socket.socket.stats.get(self.index)) {
             http.connections_active.sub(1);
             listener.connections_active.sub(1);
         }

@@ -5,8 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use weir_http1::{Body, Chunked, Invalid, write};
 
 use super::buffer::{Buffer, Spares};
@@ -92,8 +91,8 @@ impl Pump {
         cx: &mut Context<'_>,
         buffer: &mut Buffer,
         spares: &Spares,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<Result<(), Broken>> {
         loop {
             if self.written == 0 && self.data == 0 && self.tail.is_empty() {
@@ -104,7 +103,8 @@ impl Pump {
                 continue;
             }
             if self.is_read() {
-                return Poll::Ready(Ok(()));
+                // Written is not sent where there is a buffer in between, as in TLS.
+                return Pin::new(to).poll_flush(cx).map_err(|_| Broken::Write);
             }
             if self.full_reads >= 2 {
                 buffer.enlarge(spares);
@@ -174,7 +174,7 @@ impl Pump {
     }
 
     /// Writes once, or to the end of what is staged.
-    fn poll_write(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer, to: &mut TcpStream) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
         let data = buffer.filled().get(..self.data).unwrap_or_default();
         let count = if data.is_empty() && self.tail.is_empty() {
             ready!(Pin::new(to).poll_write(cx, self.head.get(self.written..).unwrap_or_default()))?

@@ -1,0 +1,267 @@
+//! A client's way through TLS, from accept to the first request.
+//!
+//! ```text
+//!            hello complete            slot of the listener taken      turn            finished
+//!   Hall ───────────────────► Named ───────────────────────────► Queue ────► Handshake ────────► Downstream
+//!    │                          │                                  │             │
+//!    ├─ silence, too long: end  ├─ no such host: end               ├─ full: reset├─ failed: alert, end
+//!    └─ not TLS: end            └─ limit reached: reset            └─ too late   └─ too late, gone: end
+//! ```
+//!
+//! In the hall a connection counts against the hall's own small limit, and against its listener's from the moment that it is known:
+//! before any work with keys. "End" means without a word, since nothing has been promised yet.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use weir_limits::Slot;
+
+use super::Worker;
+use super::connection::{Downstream, Interrupt, Link};
+use super::local::LocalSocket;
+use super::stream::Stream;
+use crate::config::SecureListener;
+use crate::control::Refusee;
+use crate::stats::{Count, TlsStats};
+use crate::tls::{Failed, Greeting, Heard, Progress, Secure, Session};
+
+/// How many handshakes use their keys before everybody else who is ready has had a turn: a key operation takes about 180 µs, many requests'
+/// time, and a flood of handshakes must not starve those that are served.
+const TURNS: usize = 2;
+/// How many may wait for their turn, which takes 0.2 s then. More are reset: they would wait in vain for longer.
+const MAX_WAITING: usize = 1024;
+/// How long a failed handshake is read from, so that the client can read why before a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A worker's order of handshakes.
+pub(crate) struct Turns {
+    turns: Semaphore,
+    waiting: Cell<usize>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(TURNS), waiting: Cell::new(0) }
+    }
+}
+
+/// Counts one that waits, however that ends.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<usize>) -> Option<Self> {
+        (count.get() < MAX_WAITING).then(|| {
+            count.set(count.get() + 1);
+            Self(count)
+        })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// A connection whose listener is not known yet. The socket is declared before the slot: it is closed when the slot is given back.
+struct Guest {
+    tcp: TcpStream,
+    slot: Slot,
+    link: Link,
+}
+
+/// Why a connection came to nothing.
+enum Turned {
+    /// Its end, counted here.
+    Away(fn(&TlsStats) -> &Count),
+    /// It is told to end, or a limit has refused and counted it.
+    Silently,
+}
+
+/// Leads a new connection through TLS and serves it.
+pub(crate) fn receive(
+    worker: Rc<Worker>,
+    socket: Rc<LocalSocket>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    slot: Slot,
+) -> impl Future<Output = ()> {
+    let guest = Guest { tcp, slot, link: Link::new(worker, socket, peer) };
+    // In a box, which is gone when the connection is served: it would be part of every idle connection's memory.
+    let introduction = Box::pin(introduce(guest));
+    async move {
+        if let Some(connection) = introduction.await {
+            connection.serve().await;
+        }
+    }
+}
+
+async fn introduce(guest: Guest) -> Option<Downstream> {
+    let (worker, socket) = (guest.link.worker.clone(), guest.link.socket.clone());
+    let stats = socket.socket.stats.get(worker.index).map(|stats| &stats.tls);
+    if let Some(stats) = stats {
+        stats.pre_active.add(1);
+    }
+    let named = name(guest).await;
+    if let Some(stats) = stats {
+        stats.pre_active.sub(1);
+    }
+    let outcome = match named {
+        Ok((guest, listener, heard)) => shake_hands(guest, listener, heard).await,
+        Err(turned) => Err(turned),
+    };
+    match outcome {
+        Ok(connection) => Some(connection),
+        Err(Turned::Away(count)) => {
+            if let Some(stats) = stats {
+                count(stats).add(1);
+            }
+            None
+        }
+        Err(Turned::Silently) => None,
+    }
+}
+
+/// Finds out which listener the client wants, and counts the connection there.
+async fn name(mut guest: Guest) -> Result<(Guest, Arc<SecureListener>, Heard), Turned> {
+    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    guest.link.set_waker(waker);
+    let config = guest.link.socket.config();
+    let timeouts = config.port.secure.first().map(|it| it.listener.client.timeouts);
+    guest.link.set_timeout_or_never(timeouts.and_then(|it| it.inspection));
+    let heard = hear(&mut guest).await?;
+    // Not the one from before the wait: the configuration may have changed in between.
+    let config = guest.link.socket.config();
+    let Some(listener) = config.port.secure(heard.server_name.as_deref()) else { return Err(Turned::Away(|stats| &stats.no_match)) };
+    if let Err(refusal) = guest.slot.transfer(&listener.cell) {
+        reset(&guest.tcp);
+        let local = guest.link.socket.socket.address;
+        let refusee = Refusee { client: guest.link.peer, local, current: refusal.current };
+        drop(guest.tcp);
+        guest.link.worker.team.refusals.note(&refusal.limit, refusee);
+        return Err(Turned::Silently);
+    }
+    Ok((guest, listener.clone(), heard))
+}
+
+/// Reads the hello. Holds nothing while the client is silent.
+async fn hear(guest: &mut Guest) -> Result<Heard, Turned> {
+    let Guest { tcp, link, .. } = guest;
+    let mut greeting = None;
+    let heard = link.wait(|cx| {
+        loop {
+            let mut bytes = [0; 2048];
+            let mut space = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut *tcp).poll_read(cx, &mut space)) {
+                Ok(()) if !space.filled().is_empty() => {}
+                _ => return Poll::Ready(Err(Turned::Away(|stats| &stats.gone))),
+            }
+            match greeting.get_or_insert_with(Greeting::new).hear(space.filled()) {
+                Ok(None) => {}
+                Ok(Some(heard)) => return Poll::Ready(Ok(heard)),
+                Err(_) => return Poll::Ready(Err(Turned::Away(|stats| &stats.not_tls))),
+            }
+        }
+    });
+    match heard.await {
+        Ok(heard) => heard,
+        Err(Interrupt::Expired) => Err(Turned::Away(|stats| &stats.pre_timeout)),
+        Err(Interrupt::Killed) => Err(Turned::Silently),
+    }
+}
+
+async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) -> Result<Downstream, Turned> {
+    // In the reverse of this order they are dropped, however this ends: the socket before the slot.
+    let Guest { mut link, slot, tcp } = guest;
+    let failed = || Turned::Away(|stats| &stats.failed);
+    link.set_timeout_or_never(listener.listener.client.timeouts.tls_handshake);
+    let (config, asks) = (listener.terms.config.clone(), listener.terms.asks);
+    let session = Session { listener, server_name: heard.server_name };
+    let Ok(mut secure) = Secure::new(tcp, config, session, heard.bytes).map(Box::new) else { return Err(failed()) };
+    let mut needs_turn = true;
+    loop {
+        let progress = if needs_turn { in_turn(&link, &mut secure).await? } else { secure.advance() };
+        match progress {
+            Ok(Progress::Done) => break,
+            Ok(Progress::Waits) => {}
+            Err(why) => {
+                part(&link, &mut secure).await;
+                return Err(Turned::Away(match why {
+                    Failed::NoCertificate => |stats| &stats.no_certificate,
+                    Failed::WrongCertificate => |stats| &stats.wrong_certificate,
+                    Failed::Other => |stats| &stats.failed,
+                }));
+            }
+        }
+        // A client's certificate takes as much work to verify.
+        needs_turn = asks;
+        match link.wait(|cx| secure.poll_hear(cx)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) => return Err(failed()),
+            Err(Interrupt::Expired) => return Err(Turned::Away(|stats| &stats.timeout)),
+            Err(Interrupt::Killed) => return Err(Turned::Silently),
+        }
+    }
+    // The client waits for the server's last word in TLS 1.2. In 1.3 there are only tickets, which can go with the first answer.
+    if secure.must_flush() && !matches!(link.wait(|cx| secure.poll_flush(cx)).await, Ok(Ok(()))) {
+        return Err(failed());
+    }
+    if let Some(stats) = link.socket.socket.stats.get(link.worker.index) {
+        stats.tls.handshakes.add(1);
+    }
+    link.enter();
+    Ok(Downstream::new(Stream::Secure(secure), slot, link))
+}
+
+/// Works with the keys when it is this connection's turn, and then lets everybody else go on.
+async fn in_turn(link: &Link, secure: &mut Secure) -> Result<Result<Progress, Failed>, Turned> {
+    let worker = link.worker.clone();
+    let Some(waiting) = Waiting::new(&worker.turns.waiting) else {
+        reset(secure.tcp());
+        return Err(Turned::Away(|stats| &stats.crowded));
+    };
+    let mut acquire = pin!(worker.turns.turns.acquire());
+    let turn = match link.wait(|cx| acquire.as_mut().poll(cx)).await {
+        Ok(turn) => turn,
+        Err(Interrupt::Expired) => return Err(Turned::Away(|stats| &stats.timeout)),
+        Err(Interrupt::Killed) => return Err(Turned::Silently),
+    };
+    drop(waiting);
+    let progress = secure.advance();
+    tokio::task::yield_now().await;
+    drop(turn);
+    Ok(progress)
+}
+
+/// Says why, and reads what is still coming for a moment, so that the client can read it.
+async fn part(link: &Link, secure: &mut Secure) {
+    secure.farewell();
+    link.set_timeout(LINGER);
+    let drained = link.wait(|cx| {
+        let _ = secure.poll_shutdown(cx);
+        loop {
+            match secure.poll_drain(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(()),
+            }
+        }
+    });
+    // However it ended, the connection is closed now.
+    let _ = drained.await;
+}
+
+/// Makes closing a reset: no TIME_WAIT on our side, nothing to drain, and the client knows at once.
+fn reset(tcp: &TcpStream) {
+    let _ = sockopt::set_socket_linger(tcp, Some(Duration::ZERO));
+}
