@@ -1,16 +1,18 @@
 //! What workers read: immutable parts that the control thread replaces, each behind a version number that is cheap to compare.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use weir_limits::Cell;
-use weir_model::{BackendName, FailReason, GatewayName, Listener, Route, Rule};
+use weir_model::{BackendName, FailReason, GatewayName, HostPattern, Listener, Route, Rule};
 use weir_route::Table;
 
 use crate::LogSink;
+use crate::client::Client;
 use crate::stats::{ClusterStats, HttpStats, ListenerStats};
+use crate::tls::Terms;
 
 /// A value that is replaced as a whole.
 pub(crate) struct Versioned<T> {
@@ -64,11 +66,23 @@ pub(crate) struct PortConfig {
     pub(crate) access_log: bool,
     /// The port that clients know.
     pub(crate) public_port: u16,
-    /// Where its connections count.
+    /// Where its connections count, unless it speaks TLS.
     pub(crate) cell: Cell,
+    /// Its listeners that speak TLS, by name; then all do, and a client's first message says which of them it means.
+    pub(crate) secure: Vec<Arc<SecureListener>>,
+    /// How the clients of each of `listeners` are treated, in the same order.
+    pub(crate) clients: Vec<Arc<Client>>,
     /// What `table` was compiled from.
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) routes: Vec<Arc<Route>>,
+}
+
+/// A listener that speaks TLS.
+pub(crate) struct SecureListener {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) terms: Arc<Terms>,
+    /// Where its connections count.
+    pub(crate) cell: Cell,
 }
 
 /// What the control thread adds to a rule of the Model.
@@ -77,6 +91,8 @@ pub(crate) struct RuleConfig {
     /// Its place among the route's rules.
     pub(crate) index: usize,
     pub(crate) cluster: Arc<Cluster>,
+    /// Where connections count that have carried a request for the route.
+    pub(crate) cell: Arc<Cell>,
     /// As many as the rule's action has, in the same order.
     pub(crate) targets: Vec<TargetConfig>,
 }
@@ -123,6 +139,27 @@ pub(crate) struct Socket {
 }
 
 impl PortConfig {
+    /// How clients are treated whose listener is not known: as the first one says.
+    pub(crate) fn client(&self) -> &Client {
+        static NONE: OnceLock<Client> = OnceLock::new();
+        self.clients.first().map_or_else(|| NONE.get_or_init(|| Client::new(&Arc::default())), |client| client)
+    }
+
+    /// The TLS listener for `name`, the most specific one; without a name, the one for all hosts.
+    pub(crate) fn secure(&self, name: Option<&str>) -> Option<&Arc<SecureListener>> {
+        let specificity = |pattern: &HostPattern| match pattern {
+            HostPattern::Any => 0,
+            HostPattern::Suffix(domain) => 1 + domain.len(),
+            HostPattern::Exact(_) => usize::MAX,
+        };
+        let fits = |it: &&Arc<SecureListener>| match (&it.listener.hostname, name) {
+            (HostPattern::Any, _) => true,
+            (pattern, Some(name)) => pattern.matches(name),
+            (_, None) => false,
+        };
+        self.secure.iter().filter(fits).max_by_key(|it| specificity(&it.listener.hostname))
+    }
+
     /// A rule by its [`weir_route::Matched::id`], with the route it is of.
     pub(crate) fn rule(&self, id: usize) -> Option<(&Route, &Rule)> {
         let RuleConfig { route, index, .. } = self.rules.get(id)?;

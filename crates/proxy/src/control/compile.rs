@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use weir_limits::{Ledger, LimitConfig};
+use weir_limits::{Cell, Ledger, LimitConfig};
 use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Route, Rule, Target};
 use weir_route::Table;
 
+use crate::client::Client;
 use crate::config::{BackendState, Cluster, PortConfig, PortKey, RuleConfig, TargetConfig, Versioned};
 use crate::stats::per_worker;
 
@@ -14,6 +15,8 @@ use crate::stats::per_worker;
 pub(crate) struct Registry {
     workers: usize,
     clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    /// By the listener in whose cell the connections count, and the route.
+    route_cells: HashMap<(ListenerName, ObjectName), Arc<Cell>>,
     backends: BTreeMap<BackendName, Arc<BackendState>>,
 }
 
@@ -27,7 +30,7 @@ pub(crate) struct Inputs {
 
 impl Registry {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, clusters: HashMap::new(), backends: BTreeMap::new() }
+        Self { workers, clusters: HashMap::new(), route_cells: HashMap::new(), backends: BTreeMap::new() }
     }
 
     /// The backend called `name`; without endpoints until somebody sets them.
@@ -55,10 +58,17 @@ impl Registry {
     /// when a gateway that routes to it is attached.
     pub(crate) fn prune(&mut self, model: &Model) {
         self.clusters.retain(|_, cluster| Arc::strong_count(cluster) > 1);
+        self.route_cells.retain(|_, cell| Arc::strong_count(cell) > 1);
         self.backends.retain(|name, backend| Arc::strong_count(backend) > 1 || model.backends.contains_key(name));
     }
 
-    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule) -> RuleConfig {
+    /// The cell of a route for connections that count in `listener`'s cell.
+    fn route_cell(&mut self, listener: &ListenerName, route: &ObjectName, ledger: &Ledger) -> Arc<Cell> {
+        let fresh = || Arc::new(ledger.cell(&route_key(&listener.to_string(), route)));
+        self.route_cells.entry((listener.clone(), route.clone())).or_insert_with(fresh).clone()
+    }
+
+    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule, cell: Arc<Cell>) -> RuleConfig {
         let targets = match &rule.action {
             Action::Forward(targets) => targets.as_slice(),
             Action::Redirect(_) | Action::Fail(_) => &[],
@@ -68,7 +78,7 @@ impl Registry {
             Target::Fail(reason) => TargetConfig::Fail { weight: it.weight, reason: reason.clone() },
         });
         let targets = targets.collect();
-        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), targets }
+        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cell, targets }
     }
 }
 
@@ -99,17 +109,23 @@ pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut R
         Some(before) => Arc::new(before.table.recompile(listeners.iter().map(|it| &**it), &routes)),
         None => Arc::new(Table::compile(listeners.iter().map(|it| &**it), &routes)),
     };
-    let mut place: HashMap<&ObjectName, usize> = HashMap::new();
+    let first = listeners.first()?;
+    let mut place: HashMap<&ObjectName, (usize, Arc<Cell>)> = HashMap::new();
     let rules = table.rules().map(|(route, rule)| {
         // A table lists a route's rules one after the other, from the first.
-        let index = place.entry(&route.name).or_default();
+        let fresh = || (0, registry.route_cell(&first.name, &route.name, ledger));
+        let (index, cell) = place.entry(&route.name).or_insert_with(fresh);
         *index += 1;
-        registry.rule(route, *index - 1, rule)
+        registry.rule(route, *index - 1, rule, cell.clone())
     });
     let rules = rules.collect();
-    let first = listeners.first()?;
-    let cell = ledger.cell(&first.name.to_string());
-    Some(PortConfig { table, rules, access_log, public_port: first.port, cell, listeners, routes })
+    let clients = listeners.iter().enumerate().map(|(at, listener)| {
+        let same = before.and_then(|before| before.clients.get(at)).filter(|it| Arc::ptr_eq(&it.settings, &listener.client));
+        same.cloned().unwrap_or_else(|| Arc::new(Client::new(&listener.client)))
+    });
+    let clients = clients.collect();
+    let (cell, public_port) = (ledger.cell(&first.name.to_string()), first.port);
+    Some(PortConfig { table, rules, access_log, public_port, cell, secure: Vec::new(), clients, listeners, routes })
 }
 
 fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
@@ -129,12 +145,21 @@ pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc
     let mut configs = Vec::with_capacity(model.limits.len());
     let mut by_name = BTreeMap::new();
     for (name, limit) in &model.limits {
-        let cells: BTreeSet<_> = limit.cells.iter().map(|listener| cell_of(model, listener)).collect();
+        let cells = limit.cells.iter().map(|listener| cell_of(model, listener));
+        let cells: BTreeSet<Arc<str>> = match &limit.route {
+            None => cells.collect(),
+            Some(route) => cells.map(|cell| route_key(&cell, route).into()).collect(),
+        };
         let name = text(name);
         configs.push(LimitConfig { name: name.clone(), value: limit.value, cells: cells.into_iter().collect() });
         by_name.insert(name, limit.clone());
     }
     (configs, by_name)
+}
+
+/// What the ledger calls the cell of a route, at the listener whose cell is `listener`.
+fn route_key(listener: &str, route: &ObjectName) -> String {
+    format!("{listener}|{route}")
 }
 
 /// What the ledger calls a limit.

@@ -22,7 +22,9 @@ use weir_limits::Slot;
 use super::Worker;
 use super::answer::{Details, Reply};
 use super::exchange;
-use super::local::LocalSocket;
+use super::local::{LocalConfig, LocalSocket};
+use super::preface;
+use super::timers::NEVER;
 use super::work::Work;
 
 /// How long and how much a connection that is given up is read from, so that the client can read the answer before a reset.
@@ -32,8 +34,7 @@ const LINGER_BYTES: usize = 1 << 20;
 /// A client's connection. The socket is declared before the slot: it is closed when the slot is given back.
 pub(crate) struct Downstream {
     pub(crate) stream: TcpStream,
-    #[expect(dead_code, reason = "held, not read: it is given back when this is dropped, after the socket")]
-    slot: Slot,
+    pub(crate) slot: Slot,
     pub(crate) link: Link,
 }
 
@@ -44,6 +45,10 @@ pub(crate) struct Link {
     pub(crate) peer: SocketAddr,
     timer: u32,
     active: bool,
+    /// Requests so far.
+    pub(crate) requests: u32,
+    /// The tick from which it is too old.
+    until: u32,
 }
 
 /// Why a wait ended without what was waited for.
@@ -80,6 +85,17 @@ impl Link {
         self.set_deadline(self.worker.tick_after(after));
     }
 
+    /// The tick at which `after` has passed from now, if it is a limit.
+    #[inline]
+    pub(crate) fn tick_after(&self, after: Option<Duration>) -> u32 {
+        after.map_or(NEVER, |after| self.worker.tick_after(after))
+    }
+
+    /// What clients see of the connection: `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        "http"
+    }
+
     /// Polls until `poll` is ready, the deadline passes, or the connection is told to end.
     // Not an `async fn`: that would hold `poll` twice, and every connection's memory has room for the largest of its waits.
     #[inline]
@@ -99,9 +115,21 @@ impl Link {
         })
     }
 
-    /// Whether this connection should end with the exchange.
+    /// Whether this connection should end when it has nothing to do.
     pub(crate) fn is_draining(&self) -> bool {
         self.worker.timers.signals(self.timer).drain
+    }
+
+    /// Whether this connection should end with the exchange.
+    pub(crate) fn should_end(&self) -> bool {
+        self.is_draining() || (self.until != NEVER && self.worker.now() >= self.until)
+    }
+
+    /// The tick by which a request must have begun.
+    fn idle_deadline(&self, config: &LocalConfig) -> u32 {
+        let settings = &config.port.client().settings;
+        let age = if settings.connection.safe_max_connection_duration { NEVER } else { self.until };
+        self.tick_after(settings.timeouts.idle).min(age)
     }
 
     fn set_active(&mut self, active: bool) {
@@ -127,7 +155,7 @@ impl Downstream {
     pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, stream: TcpStream, peer: SocketAddr, slot: Slot) -> Self {
         let timer = worker.timers.add(socket.socket.id);
         worker.entered(&socket);
-        Self { stream, slot, link: Link { worker, socket, peer, timer, active: false } }
+        Self { stream, slot, link: Link { worker, socket, peer, timer, active: false, requests: 0, until: NEVER } }
     }
 
     /// Serves it to its end.
@@ -136,7 +164,9 @@ impl Downstream {
         async move {
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
             self.link.worker.timers.set_waker(self.link.timer, waker);
-            self.link.set_timeout(self.link.worker.settings.timeouts.header);
+            if !self.begin().await {
+                return;
+            }
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
                 self.link.set_active(true);
@@ -147,12 +177,30 @@ impl Downstream {
                 self.link.set_active(false);
                 self.link.worker.works.give(work);
                 match next {
-                    Next::Again => self.link.set_timeout(self.link.worker.settings.timeouts.idle),
+                    Next::Again => self.link.set_deadline(self.link.idle_deadline(&self.link.socket.config())),
                     Next::Nothing => {}
                     Next::Linger | Next::Close => return,
                 }
             }
         }
+    }
+
+    /// What comes before the first request. False: the connection is to be closed.
+    async fn begin(&mut self) -> bool {
+        let config = self.link.socket.config();
+        let settings = &config.port.client().settings;
+        self.link.until = self.link.tick_after(settings.connection.max_connection_duration);
+        if let Some(rule) = settings.proxy_protocol {
+            self.link.set_deadline(self.link.tick_after(settings.timeouts.inspection));
+            match preface::read(&self.link, &self.stream, rule).await {
+                Some(source) => self.link.peer = source.unwrap_or(self.link.peer),
+                None => return false,
+            }
+        }
+        // A client that says nothing must not hold a slot for as long as one that has asked for something.
+        let first = self.link.tick_after(settings.timeouts.headers).min(self.link.idle_deadline(&config));
+        self.link.set_deadline(first);
+        true
     }
 
     /// Waits without holding a buffer. False: there will be no request.
@@ -187,6 +235,11 @@ impl Downstream {
     async fn read_head(&mut self, work: &mut Work, pipelined: bool) -> Head {
         let mut parse = pipelined;
         let mut armed = false;
+        let config = self.link.socket.config();
+        let settings = &config.port.client().settings;
+        work.request.allow_old = settings.http1.http10.is_some();
+        work.input.set_limit(settings.connection.buffer_limit);
+        work.output.set_limit(settings.connection.buffer_limit);
         loop {
             if parse {
                 match work.request.parse(work.input.filled()) {
@@ -196,7 +249,8 @@ impl Downstream {
                     Err(invalid) => return Head::refused(work, refusal(invalid)),
                 }
                 if !armed {
-                    self.link.set_timeout(self.link.worker.settings.timeouts.header);
+                    let timeouts = &settings.timeouts;
+                    self.link.set_deadline(self.link.tick_after(timeouts.headers).min(self.link.tick_after(timeouts.request)));
                     armed = true;
                 }
             }
@@ -298,7 +352,8 @@ mod tests {
         let worker = Rc::new(Worker::new(0, team.clone()));
         let cell = team.ledger.cell("ns/eg/http");
         let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
-        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), listeners, routes };
+        let (secure, clients) = (vec![], vec![]);
+        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
         let port = Port { key, stat_prefix: String::new(), config: Versioned::new(config), stats: crate::stats::per_worker(1) };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

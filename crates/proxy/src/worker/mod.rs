@@ -6,11 +6,14 @@ mod connection;
 mod decide;
 mod edit;
 mod exchange;
+mod head;
 mod listen;
 mod local;
+mod preface;
 mod pump;
 mod timers;
 mod upstream;
+mod view;
 mod work;
 
 use std::cell::{Cell, RefCell};

@@ -109,7 +109,7 @@ impl Pump {
             if self.full_reads >= 2 {
                 buffer.enlarge(spares);
             }
-            match ready!(buffer.poll_read(cx, from)).map_err(|_| Broken::Read)? {
+            match ready!(buffer.poll_fill(cx, from)).map_err(|_| Broken::Read)? {
                 0 if matches!(self.source, Source::UntilClose) => {
                     self.source = Source::Done;
                     if self.encode {

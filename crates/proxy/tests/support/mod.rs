@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use weir_model::{
-    Action, Answer, Backend, BackendName, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope, Listener,
+    Action, Answer, Backend, BackendName, ClientSettings, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope, Listener,
     ListenerName, ListenerState, Match, Model, ObjectName, PathMatch, Protocol, Publish, Report, Route, Rule, Target, Timeouts, Weighted,
 };
 use weir_proxy::{Attachment, BindPlan, DataPlane, LogSink, Settings};
@@ -136,6 +136,16 @@ pub fn with_limit(mut model: Model, value: u64) -> Model {
     let limit =
         Limit { name: limit_name(), gateway: gateway(), scope: LimitScope::Gateway, value, cells: vec![listener_name()], route: None };
     model.limits.insert(limit_name(), Arc::new(limit));
+    model
+}
+
+/// The Model whose listener treats its clients as `change` says.
+pub fn with_client(mut model: Model, change: impl FnOnce(&mut ClientSettings)) -> Model {
+    let mut listener = Listener::clone(&model.listeners[&listener_name()]);
+    let mut settings = ClientSettings::clone(&listener.client);
+    change(&mut settings);
+    listener.client = Arc::new(settings);
+    model.listeners.insert(listener_name(), Arc::new(listener));
     model
 }
 
