@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use weir_http1::{Known, Request};
+use weir_limits::Refusal;
+use weir_model::LimitScope;
 
 use crate::LogSink;
 use crate::clock::{self, Clock};
@@ -100,6 +102,8 @@ pub(crate) struct Record {
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) upstream_time: Option<Duration>,
+    /// The limit that refused the request.
+    pub(crate) limit: Option<(LimitScope, Refusal)>,
 }
 
 /// What is known from elsewhere.
@@ -122,23 +126,27 @@ impl Record {
         *self = Self { request, flags: "-", ..Self::default() };
     }
 
-    /// Takes down what the request says.
-    pub(crate) fn describe(&mut self, head: &[u8], request: &Request, id: &[u8], peer: SocketAddr) {
+    /// Takes down what the request says. `peer`: what is appended to its `x-forwarded-for`.
+    pub(crate) fn describe(&mut self, head: &[u8], request: &Request, id: Option<&[u8]>, peer: Option<SocketAddr>) {
         let out = &mut self.request;
         out.clear();
         let find = |known| request.fields.iter().find(|field| field.known == known).map(|field| field.value.bytes(head));
         member(out, "method", Some(request.method.bytes(head)));
         member(out, "x-envoy-origin-path", Some(request.target.bytes(head)));
-        out.extend_from_slice(b"\"protocol\":\"HTTP/1.1\",");
+        member(out, "protocol", Some(if request.is_old { b"HTTP/1.0" } else { b"HTTP/1.1" }));
         out.extend_from_slice(b"\"x-forwarded-for\":\"");
+        let start = out.len();
         for field in request.fields.iter().filter(|field| field.known == Known::XForwardedFor) {
             escaped(out, field.value.bytes(head));
             out.push(b',');
         }
-        address(out, peer, false);
+        match peer {
+            Some(peer) => address(out, peer, false),
+            None => out.truncate(out.len().saturating_sub(1).max(start)),
+        }
         out.extend_from_slice(b"\",");
         member(out, "user-agent", find(Known::UserAgent));
-        member(out, "x-request-id", Some(id));
+        member(out, "x-request-id", id);
         member(out, ":authority", Some(request.authority.bytes(head)));
     }
 
@@ -176,6 +184,12 @@ impl Record {
         address_member(out, "downstream_remote_address", Some(context.peer));
         member(out, "requested_server_name", context.server_name.map(str::as_bytes));
         member(out, "route_name", context.cluster.map(str::as_bytes));
+        if let Some((scope, refusal)) = &self.limit {
+            member(out, "limit_scope", Some(scope.as_str().as_bytes()));
+            member(out, "limit_name", Some(refusal.limit.as_bytes()));
+            number(out, "limit_value", refusal.value);
+            number(out, "current", refusal.current);
+        }
         end(out);
     }
 }

@@ -1,8 +1,8 @@
 //! What workers read: immutable parts that the control thread replaces, each behind a version number that is cheap to compare.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use weir_limits::Cell;
@@ -10,6 +10,7 @@ use weir_model::{BackendName, FailReason, GatewayName, HostPattern, Listener, Ro
 use weir_route::Table;
 
 use crate::LogSink;
+use crate::client::Client;
 use crate::stats::{ClusterStats, HttpStats, ListenerStats};
 use crate::tls::Terms;
 
@@ -69,6 +70,8 @@ pub(crate) struct PortConfig {
     pub(crate) cell: Cell,
     /// Its listeners that speak TLS, by name; then all do, and a client's first message says which of them it means.
     pub(crate) secure: Vec<Arc<SecureListener>>,
+    /// How the clients of each of `listeners` are treated, in the same order.
+    pub(crate) clients: Vec<Arc<Client>>,
     /// What `table` was compiled from.
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) routes: Vec<Arc<Route>>,
@@ -88,6 +91,8 @@ pub(crate) struct RuleConfig {
     /// Its place among the route's rules.
     pub(crate) index: usize,
     pub(crate) cluster: Arc<Cluster>,
+    /// Where connections count that have carried a request for the route.
+    pub(crate) cell: Arc<Cell>,
     /// As many as the rule's action has, in the same order.
     pub(crate) targets: Vec<TargetConfig>,
 }
@@ -134,6 +139,17 @@ pub(crate) struct Socket {
 }
 
 impl PortConfig {
+    /// How the clients of the listener at `place` are treated: 0 where it is not known, and in the clear, where the first one speaks for all.
+    pub(crate) fn client(&self, place: usize) -> &Client {
+        static NONE: OnceLock<Client> = OnceLock::new();
+        self.clients.get(place).or(self.clients.first()).map_or_else(|| NONE.get_or_init(|| Client::new(&Arc::default())), |client| client)
+    }
+
+    /// The place of a TLS listener among `listeners`, which it may have left since its clients came.
+    pub(crate) fn place(&self, secure: &SecureListener) -> Option<usize> {
+        self.listeners.iter().position(|it| it.name.listener == secure.listener.name.listener)
+    }
+
     /// The TLS listener for `name`, the most specific one; without a name, the one for all hosts.
     pub(crate) fn secure(&self, name: Option<&str>) -> Option<&Arc<SecureListener>> {
         let specificity = |pattern: &HostPattern| match pattern {

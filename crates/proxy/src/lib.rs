@@ -13,11 +13,15 @@
 
 mod access_log;
 mod admin;
+mod client;
+mod client_ip;
 mod clock;
 mod config;
 mod control;
 mod exposition;
 mod mailbox;
+mod mutation;
+mod proxy_protocol;
 mod stats;
 mod tls;
 mod worker;
@@ -49,16 +53,9 @@ pub struct Settings {
     pub max_idle_upstream: usize,
 }
 
-/// How long waits may take. Granularity: 0.1 s.
+/// How long waits for backends may take; for clients it is the Model that says. Granularity: 0.1 s.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For a request's head, from its first byte, or from the connection's start. Envoy has none by default; without one, silent clients
-    /// hold a connection limit's slots for ever.
-    pub header: Duration,
-    /// Between requests. Envoy's default (`idle_timeout`).
-    pub idle: Duration,
-    /// Without a byte in either direction during an exchange. Envoy's default (`stream_idle_timeout`).
-    pub stream_idle: Duration,
     /// For a connection to an endpoint. Envoy Gateway's default (`connectTimeout`).
     pub connect: Duration,
     /// For an idle connection to an endpoint, before it is closed.
@@ -80,13 +77,7 @@ impl Default for Settings {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            header: Duration::from_secs(10),
-            idle: Duration::from_secs(3600),
-            stream_idle: Duration::from_secs(300),
-            connect: Duration::from_secs(10),
-            upstream_idle: Duration::from_secs(60),
-        }
+        Self { connect: Duration::from_secs(10), upstream_idle: Duration::from_secs(60) }
     }
 }
 

@@ -107,9 +107,9 @@ async fn edits_never_lose_count() {
 #[tokio::test]
 async fn silent_clients_lose_their_slots() {
     let origin = Origin::plain().await;
-    let timeouts = weir_proxy::Timeouts { header: Duration::from_millis(200), ..weir_proxy::Timeouts::default() };
     let model = with_limit(model(vec![forward("b")], &[("b", &[origin.address])]), 2);
-    let bench = Bench::with_settings(model, Settings { workers: 1, timeouts, ..Settings::default() }).await;
+    let model = with_client(model, |client| client.timeouts.headers = Some(Duration::from_millis(200)));
+    let bench = Bench::with_settings(model, Settings { workers: 1, ..Settings::default() }).await;
     let mut silent = bench.client().await;
     let mut slow = bench.client().await;
     slow.send("GET / HTTP/1.1\r\nHost: a.te").await;

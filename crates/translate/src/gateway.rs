@@ -3,7 +3,9 @@
 mod address;
 mod certificate;
 mod conflict;
+mod frontend;
 mod listener;
+mod overlap;
 mod status;
 mod view;
 
@@ -16,6 +18,7 @@ use weir_model::{GatewayName, ObjectName};
 
 use crate::class::Classes;
 use crate::envoy_proxy::{self, Parameters};
+use crate::fields::Fields;
 use crate::memo::Reader;
 use crate::resources::Resources;
 
@@ -37,8 +40,10 @@ pub(crate) struct GatewayState<'a> {
     pub(crate) listeners: Vec<ListenerState<'a>>,
     pub(crate) infrastructure: Option<&'a GatewayInfrastructure>,
     pub(crate) addresses: address::Addresses,
+    /// Whether some listener asks clients for a certificate and lets them in whatever they show.
+    pub(crate) insecure_frontend: bool,
     /// Paths of fields that have no effect yet.
-    pub(crate) unsupported: Vec<&'static str>,
+    pub(crate) unsupported: Vec<String>,
 }
 
 impl GatewayState<'_> {
@@ -84,14 +89,23 @@ fn judge_one<'a>(
         refused = Some(("UnsupportedAddress", format!("Gateway has an address with an unsupported type: {unsupported}")));
     }
     let mut judged: Vec<ListenerState<'a>> = listeners.iter().map(|it| listener::judge(reader, name, it, &parameters)).collect();
-    conflict::judge(name, &mut judged);
     let GatewayTls { backend, frontend } = tls.as_ref().cloned().unwrap_or_default();
-    let unsupported = [
-        ("spec.allowedListeners", allowed_listeners.is_some()),
-        ("spec.defaultScope", default_scope.as_ref().is_some_and(|it| it.as_str() != "None")),
-        ("spec.tls.backend", backend.is_some()),
-        ("spec.tls.frontend", frontend.is_some()),
-    ];
+    for listener in &mut judged {
+        if let Some(frontend) = &frontend {
+            frontend::judge(reader, name, frontend, listener);
+        }
+    }
+    conflict::judge(name, &mut judged);
+    overlap::judge(&mut judged);
+    let mut unsupported = Fields::default();
+    unsupported.note("spec.allowedListeners", allowed_listeners);
+    unsupported.note("spec.defaultScope", default_scope.as_ref().is_some_and(|it| it.as_str() != "None"));
+    for (at, listener) in listeners.iter().enumerate() {
+        for option in listener.tls.iter().flat_map(|it| it.options.keys()) {
+            unsupported.note(&format!("spec.listeners[{at}].tls.options[{option}]"), true);
+        }
+    }
+    unsupported.note("spec.tls.backend", backend.is_some());
     GatewayState {
         name: name.clone(),
         object,
@@ -102,6 +116,7 @@ fn judge_one<'a>(
         listeners: judged,
         infrastructure: infrastructure.as_ref(),
         addresses,
-        unsupported: unsupported.into_iter().filter_map(|(path, used)| used.then_some(path)).collect(),
+        insecure_frontend: frontend.as_ref().is_some_and(frontend::is_insecure),
+        unsupported: unsupported.paths,
     }
 }

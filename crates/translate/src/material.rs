@@ -162,3 +162,6 @@ fn pem<'d>(label: &str, items: impl IntoIterator<Item = &'d [u8]>) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

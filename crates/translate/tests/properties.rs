@@ -169,7 +169,13 @@ fn world(ns: &str) -> Vec<Value> {
         json!({ "apiVersion": format!("{group}/v1"), "kind": "Gateway", "metadata": { "name": "eg", "namespace": ns }, "spec": {
             "gatewayClassName": "eg",
             "infrastructure": { "parametersRef": { "group": envoy, "kind": "EnvoyProxy", "name": "proxy" } },
-            "listeners": [{ "name": "http", "protocol": "HTTP", "port": 80 }, { "name": "alt", "protocol": "HTTP", "port": 81 }] } }),
+            "listeners": [
+                { "name": "http", "protocol": "HTTP", "port": 80 },
+                { "name": "alt", "protocol": "HTTP", "port": 81 },
+                { "name": "https", "protocol": "HTTPS", "port": 443, "tls": { "certificateRefs": [{ "name": "cert" }] } }] } }),
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "cert", "namespace": ns }, "type": "kubernetes.io/tls",
+            "stringData": { "tls.crt": pem("a.crt"), "tls.key": pem("a.key") } }),
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "ca", "namespace": ns }, "data": { "ca.crt": pem("ca.crt") } }),
         json!({ "apiVersion": format!("{envoy}/v1alpha1"), "kind": "EnvoyProxy", "metadata": { "name": "proxy", "namespace": ns }, "spec": {} }),
         json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "app", "namespace": ns },
             "spec": { "ports": [{ "name": "http", "port": 80 }] } }),
@@ -185,7 +191,16 @@ fn world(ns: &str) -> Vec<Value> {
             "rules": [{ "backendRefs": [{ "name": "app", "port": 80 }, { "group": envoy, "kind": "Backend", "name": "b" }] }] } }),
         json!({ "apiVersion": format!("{envoy}/v1alpha1"), "kind": "ClientTrafficPolicy", "metadata": { "name": "limit", "namespace": ns },
             "spec": { "targetRefs": [{ "group": group, "kind": "Gateway", "name": "eg" }], "connection": { "connectionLimit": { "value": 5 } } } }),
+        json!({ "apiVersion": format!("{envoy}/v1alpha1"), "kind": "ClientTrafficPolicy", "metadata": { "name": "mutual", "namespace": ns },
+            "spec": { "targetRefs": [{ "group": group, "kind": "Gateway", "name": "eg", "sectionName": "https" }],
+                "tls": { "clientValidation": { "caCertificateRefs": [{ "kind": "ConfigMap", "name": "ca" }] } } } }),
+        json!({ "apiVersion": format!("{envoy}/v1alpha1"), "kind": "ClientTrafficPolicy", "metadata": { "name": "route", "namespace": ns },
+            "spec": { "targetRefs": [{ "group": group, "kind": "HTTPRoute", "name": "app" }], "connection": { "connectionLimit": { "value": 3 } } } }),
     ]
+}
+
+fn pem(name: &str) -> String {
+    std::fs::read_to_string(support::testdata().join("pem").join(name)).expect("readable")
 }
 
 fn class() -> Value {
@@ -220,7 +235,12 @@ fn a_broken_object_changes_nothing_for_its_neighbours() {
     all.extend(ours.clone());
     let theirs = part(&translate(&all), "theirs");
     assert!(theirs.contains("10.0.0.1:3000") && theirs.contains("10.9.9.9:80"), "the world works: {theirs}");
-    let breaks: [(&str, Value); 7] = [
+    assert!(theirs.contains("BEGIN CERTIFICATE") && theirs.contains("scope: Route"), "the world has TLS and routes' limits: {theirs}");
+    let breaks: [(&str, Value); 11] = [
+        ("/stringData", json!({ "tls.crt": "x", "tls.key": pem("b.key") })),
+        ("/stringData", Value::Null),
+        ("/data", json!({ "ca.crt": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----" })),
+        ("/spec/tls", json!({ "clientValidation": { "mode": "X" }, "ciphers": ["X"], "minVersion": "9" })),
         ("/spec", json!(7)),
         ("/spec", json!({})),
         ("/spec", Value::Null),
@@ -335,6 +355,65 @@ fn a_limits_number_changes_the_limit_alone() {
     assert_eq!((delta.put.len(), delta.remove.len()), (1, 0), "{delta:?}");
     assert_eq!(after.limits.iter().map(|it| it.value).collect::<Vec<_>>(), [6]);
     assert_eq!(before.limits[0].name, after.limits[0].name, "a limit keeps its name while its number changes");
+}
+
+#[test]
+fn a_certificate_that_is_renewed_changes_its_listener_alone() {
+    let settings = Settings::default();
+    let observed = Observed::default();
+    let mut resources = resources(&many_routes(20));
+    let mut translator = Translator::new();
+    let before = translator.translate(&resources, &settings, &observed);
+    let mut secret = world("ns").into_iter().find(|it| it["kind"] == "Secret").expect("there");
+    secret["stringData"] = json!({ "tls.crt": pem("b.crt"), "tls.key": pem("b.key") });
+    resources.upsert(secret.clone()).expect("good");
+    let after = translator.translate(&resources, &settings, &observed);
+    let delta = before.model.diff(&after.model);
+    assert_eq!((delta.put.len(), delta.remove.len()), (1, 0), "{delta:?}");
+    assert!(matches!(&delta.put[0], weir_model::Resource::Listener(it) if &*it.name.listener == "https"), "{delta:?}");
+    secret["stringData"]["tls.key"] = json!(pem("a.key"));
+    resources.upsert(secret).expect("good");
+    let broken = translator.translate(&resources, &settings, &observed);
+    assert_eq!(broken.model.listeners.len(), 2, "a bad certificate costs its listener alone");
+    assert_same(&broken, &Translator::new().translate(&resources, &settings, &observed), "kept and fresh");
+}
+
+#[test]
+fn a_policy_on_a_route_changes_its_limit_alone_and_fails_its_route_alone() {
+    let settings = Settings { enable_backend: true, ..Settings::default() };
+    let observed = Observed::default();
+    let mut objects = many_routes(20);
+    let mut resources = resources(&objects);
+    let mut translator = Translator::new();
+    let before = translator.translate(&resources, &settings, &observed);
+    let policy = objects.iter_mut().find(|it| it["metadata"]["name"] == "route").expect("there");
+    policy["spec"]["targetRefs"][0]["name"] = json!("r00007");
+    resources.upsert(policy.clone()).expect("good");
+    let limited = translator.translate(&resources, &settings, &observed);
+    let delta = before.model.diff(&limited.model);
+    assert!(matches!(&delta.put[..], [weir_model::Resource::Limit(it)] if it.route.is_some()), "{delta:?}");
+    policy["spec"]["healthCheck"] = json!({ "path": "/healthz" });
+    resources.upsert(policy.clone()).expect("good");
+    let failed = translator.translate(&resources, &settings, &observed);
+    let delta = limited.model.diff(&failed.model);
+    assert_eq!((delta.put.len(), delta.remove.len()), (1, 2), "the route's double, for the route and its limit: {delta:?}");
+    assert_same(&failed, &Translator::new().translate(&resources, &settings, &observed), "kept and fresh");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    for case in cases() {
+        let resources = resources(&case.objects);
+        let output = case.translate(&case.objects);
+        for text in [format!("{resources:?}"), format!("{output:?}")] {
+            // Key material of the test keys, wherever it may stand.
+            for key in ["a.key", "b.key", "wildcard.key"] {
+                let key = pem(key);
+                let line = key.lines().nth(1).expect("a line of the key");
+                assert!(!text.contains(line), "{}", case.name);
+            }
+        }
+    }
 }
 
 /// How long it takes, for whoever wants to know: `cargo test -p weir-translate --release -- --ignored --nocapture cost`.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use weir_limits::{Ledger, LimitConfig};
+use weir_limits::{Cell, Ledger, LimitConfig};
 use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Protocol, Route, Rule, Target, Tls};
 use weir_route::Table;
 
+use crate::client::Client;
 use crate::config::{BackendState, Cluster, PortConfig, PortKey, RuleConfig, SecureListener, TargetConfig, Versioned};
 use crate::stats::per_worker;
 use crate::tls::{self, Terms};
@@ -21,6 +22,8 @@ pub(crate) struct Registry {
     workers: usize,
     tls: BTreeMap<ListenerName, (Arc<Tls>, Result<Arc<Terms>, String>)>,
     clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    /// By the listener in whose cell the connections count, and the route.
+    route_cells: HashMap<(ListenerName, ObjectName), Arc<Cell>>,
     backends: BTreeMap<BackendName, Arc<BackendState>>,
 }
 
@@ -34,7 +37,7 @@ pub(crate) struct Inputs {
 
 impl Registry {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, tls: BTreeMap::new(), clusters: HashMap::new(), backends: BTreeMap::new() }
+        Self { workers, tls: BTreeMap::new(), clusters: HashMap::new(), route_cells: HashMap::new(), backends: BTreeMap::new() }
     }
 
     /// The backend called `name`; without endpoints until somebody sets them.
@@ -90,10 +93,17 @@ impl Registry {
     /// when a gateway that routes to it is attached.
     pub(crate) fn prune(&mut self, model: &Model) {
         self.clusters.retain(|_, cluster| Arc::strong_count(cluster) > 1);
+        self.route_cells.retain(|_, cell| Arc::strong_count(cell) > 1);
         self.backends.retain(|name, backend| Arc::strong_count(backend) > 1 || model.backends.contains_key(name));
     }
 
-    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule) -> RuleConfig {
+    /// The cell of a route for connections that count in `listener`'s cell.
+    fn route_cell(&mut self, listener: &ListenerName, route: &ObjectName, ledger: &Ledger) -> Arc<Cell> {
+        let fresh = || Arc::new(ledger.cell(&route_key(&listener.to_string(), route)));
+        self.route_cells.entry((listener.clone(), route.clone())).or_insert_with(fresh).clone()
+    }
+
+    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule, cell: Arc<Cell>) -> RuleConfig {
         let targets = match &rule.action {
             Action::Forward(targets) => targets.as_slice(),
             Action::Redirect(_) | Action::Fail(_) => &[],
@@ -103,7 +113,7 @@ impl Registry {
             Target::Fail(reason) => TargetConfig::Fail { weight: it.weight, reason: reason.clone() },
         });
         let targets = targets.collect();
-        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), targets }
+        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cell, targets }
     }
 }
 
@@ -138,23 +148,29 @@ pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut R
         Some(before) => Arc::new(before.table.recompile(listeners.iter().map(|it| &**it), &routes)),
         None => Arc::new(Table::compile(listeners.iter().map(|it| &**it), &routes)),
     };
-    let mut place: HashMap<&ObjectName, usize> = HashMap::new();
+    let first = listeners.first()?;
+    let mut place: HashMap<&ObjectName, (usize, Arc<Cell>)> = HashMap::new();
     let rules = table.rules().map(|(route, rule)| {
         // A table lists a route's rules one after the other, from the first.
-        let index = place.entry(&route.name).or_default();
+        let fresh = || (0, registry.route_cell(&first.name, &route.name, ledger));
+        let (index, cell) = place.entry(&route.name).or_insert_with(fresh);
         *index += 1;
-        registry.rule(route, *index - 1, rule)
+        registry.rule(route, *index - 1, rule, cell.clone())
     });
     let rules = rules.collect();
-    let first = listeners.first()?;
-    let cell = ledger.cell(&first.name.to_string());
+    let clients = listeners.iter().enumerate().map(|(at, listener)| {
+        let same = before.and_then(|before| before.clients.get(at)).filter(|it| Arc::ptr_eq(&it.settings, &listener.client));
+        same.cloned().unwrap_or_else(|| Arc::new(Client::new(&listener.client)))
+    });
+    let clients = clients.collect();
     let secure = listeners.iter().filter_map(|listener| {
         let (_, terms) = registry.tls.get(&listener.name)?;
         let (terms, cell) = (terms.as_ref().ok()?.clone(), ledger.cell(&listener.name.to_string()));
         Some(Arc::new(SecureListener { listener: listener.clone(), terms, cell }))
     });
     let secure = secure.collect();
-    Some(PortConfig { table, rules, access_log, public_port: first.port, cell, secure, listeners, routes })
+    let (cell, public_port) = (ledger.cell(&first.name.to_string()), first.port);
+    Some(PortConfig { table, rules, access_log, public_port, cell, secure, clients, listeners, routes })
 }
 
 fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
@@ -167,6 +183,11 @@ pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
     if model.listeners.get(name).is_some_and(|it| is_secure(it)) {
         return name.to_string().into();
     }
+    first_of_port(model, name)
+}
+
+/// The first listener of a listener's port. The routes of all listeners of a port are one table, so that their cells are named after it.
+fn first_of_port(model: &Model, name: &ListenerName) -> Arc<str> {
     let port = model.listeners.get(name).map(|it| it.container_port);
     let first = model.listeners.values().find(|it| it.name.gateway == name.gateway && Some(it.container_port) == port);
     first.map_or(name, |it| &it.name).to_string().into()
@@ -178,7 +199,10 @@ pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc
     configs.push(LimitConfig { name: HALL.into(), value: hall_size(), cells: vec![HALL.into()] });
     let mut by_name = BTreeMap::new();
     for (name, limit) in &model.limits {
-        let cells: BTreeSet<_> = limit.cells.iter().map(|listener| cell_of(model, listener)).collect();
+        let cells: BTreeSet<Arc<str>> = match &limit.route {
+            None => limit.cells.iter().map(|listener| cell_of(model, listener)).collect(),
+            Some(route) => limit.cells.iter().map(|listener| route_key(&first_of_port(model, listener), route).into()).collect(),
+        };
         let name = text(name);
         configs.push(LimitConfig { name: name.clone(), value: limit.value, cells: cells.into_iter().collect() });
         by_name.insert(name, limit.clone());
@@ -190,6 +214,11 @@ pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc
 fn hall_size() -> u64 {
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     descriptors.map_or(HALL_SIZE, |all| (all / 10).clamp(16, HALL_SIZE))
+}
+
+/// What the ledger calls the cell of a route, at the port whose first listener is `listener`.
+fn route_key(listener: &str, route: &ObjectName) -> String {
+    format!("{listener}|{route}")
 }
 
 /// What the ledger calls a limit.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use weir_http1::{Body, Connection, Known, write};
 
-use super::decide::write_length;
 use super::edit::Edits;
+use super::head::write_length;
 use super::work::Work;
 use crate::clock;
+use crate::mutation::Mutation;
 
 /// An answer of our own.
 pub(crate) struct Reply {
@@ -18,6 +19,8 @@ pub(crate) struct Reply {
     pub(crate) body: &'static str,
     /// `Work::location` goes into a `Location` field.
     pub(crate) has_location: bool,
+    /// The connection ends with it.
+    pub(crate) close: bool,
 }
 
 /// Envoy's response code details.
@@ -41,21 +44,28 @@ impl Details {
 
 impl Reply {
     pub(crate) fn new(status: u16, flags: &'static str, details: Details, body: &'static str) -> Self {
-        Self { status, flags, details, body, has_location: false }
+        Self { status, flags, details, body, has_location: false, close: false }
+    }
+
+    /// The same, as a connection's last.
+    pub(crate) fn closing(self) -> Self {
+        Self { close: true, ..self }
     }
 
     pub(crate) fn redirect(status: u16, details: &'static str) -> Self {
-        Self { status, flags: "-", details: Details::Text(details), body: "", has_location: true }
+        Self { status, flags: "-", details: Details::Text(details), body: "", has_location: true, close: false }
     }
 }
 
 /// Writes the head of the backend's answer, the first `length` bytes of `work.output`, anew and makes the download ready.
 pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
-    let Work { output, response, request, download, plan, .. } = work;
-    let encode = matches!(response.body, Body::Chunked | Body::UntilClose);
+    let Work { output, response, request, download, plan, started, .. } = work;
+    // HTTP/1.0 has no chunks: its end is the connection's.
+    let encode = matches!(response.body, Body::Chunked | Body::UntilClose) && !request.is_old;
     download.reset(response.body, encode);
     let head = output.filled().get(..length).unwrap_or_default();
     let edits = Edits::of_answer(plan.filters());
+    let client = plan.client();
     let out = &mut download.head;
     write::status_line(out, response.status, response.reason.bytes(head));
     for field in &response.fields {
@@ -63,17 +73,32 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
         let keep = match field.known {
             Known::ContentLength => request.is_head || response.status == 304,
             Known::Connection | Known::HopByHop | Known::TransferEncoding | Known::Upgrade => false,
-            _ => edits.keep(name) && !(response.connection.names && is_named(response, head, name)),
+            _ => {
+                edits.keep(name)
+                    && client.is_none_or(|it| it.late.keeps(name))
+                    && !(response.connection.names && is_named(response, head, name))
+            }
         };
         if keep {
             write::field(out, name, field.value.bytes(head));
         }
     }
-    edits.write(out);
+    if let Some(client) = client {
+        if client.settings.headers.envoy_headers {
+            out.extend_from_slice(b"x-envoy-upstream-service-time: ");
+            write::number(out, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+            out.extend_from_slice(b"\r\n");
+        }
+        let has = |name: &[u8]| response.fields.iter().any(|field| field.name.bytes(head).eq_ignore_ascii_case(name)) || edits.adds(name);
+        write_late(&client.late, &edits, has, out);
+    } else {
+        edits.write(out);
+    }
     let bodiless = request.is_head || response.status == 204 || response.status == 304;
     match response.body {
         Body::Length(length) => write_length(out, length),
-        Body::Chunked | Body::UntilClose => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Body::Chunked | Body::UntilClose if encode => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Body::Chunked | Body::UntilClose => {}
         Body::None if !bodiless => write_length(out, 0),
         Body::None if request.is_head && response.chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Body::None => {}
@@ -83,6 +108,36 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
     }
     out.extend_from_slice(b"\r\n");
     output.consume(length);
+}
+
+/// Writes the answer that the backend speaks WebSocket from now on, the first `length` bytes of `work.output`.
+pub(crate) fn switch(work: &mut Work, length: usize) {
+    let Work { output, response, download, upload, .. } = work;
+    let head = output.filled().get(..length).unwrap_or_default();
+    download.reset(Body::UntilClose, false);
+    upload.reset(Body::UntilClose, false);
+    let out = &mut download.head;
+    write::status_line(out, 101, b"Switching Protocols");
+    for field in &response.fields {
+        if matches!(field.known, Known::Other | Known::Date) {
+            write::field(out, field.name.bytes(head), field.value.bytes(head));
+        }
+    }
+    out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    output.consume(length);
+}
+
+/// Writes what filters add, unless the listener takes it away again, and what the listener adds.
+fn write_late(late: &Mutation, edits: &Edits<'_>, has: impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
+    if late.is_empty() {
+        return edits.write(out);
+    }
+    for (name, value) in edits.fields().filter(|(name, _)| late.keeps(name.as_bytes())) {
+        write::field(out, name.as_bytes(), value.as_bytes());
+    }
+    for (name, value) in late.fields(has) {
+        write::field(out, name.as_bytes(), value.as_bytes());
+    }
 }
 
 fn is_named(response: &weir_http1::Response, head: &[u8], name: &[u8]) -> bool {
@@ -107,7 +162,11 @@ pub(crate) fn reply(work: &mut Work, reply: &Reply, close: bool) {
     out.extend_from_slice(b"date: ");
     clock::http_date(out);
     out.extend_from_slice(b"\r\n");
-    Edits::of_answer(work.plan.filters()).write(out);
+    let edits = Edits::of_answer(work.plan.filters());
+    match work.plan.client() {
+        Some(client) => write_late(&client.late, &edits, |name| edits.adds(name), out),
+        None => edits.write(out),
+    }
     write_length(out, reply.body.len() as u64);
     if close {
         out.extend_from_slice(if reply.status == 426 { b"connection: upgrade, close\r\n".as_slice() } else { b"connection: close\r\n" });

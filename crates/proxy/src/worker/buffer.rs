@@ -1,6 +1,6 @@
 //! Buffers, borrowed only while bytes are in flight: an idle connection holds none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,6 +15,10 @@ const HEAD: usize = weir_http1::MAX_HEAD + 1024;
 /// 0.53 to 0.61 at 8 to 64 KiB).
 const LARGE: usize = 256 * 1024;
 
+/// The most large buffers that are in use at once, in a worker: the bound that a listener sets for a connection holds for many, and a few
+/// may have more.
+const MAX_LARGE: usize = 16;
+
 /// Bytes that were read and not yet consumed.
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -22,15 +26,25 @@ pub(crate) struct Buffer {
     small: Option<Vec<u8>>,
     start: usize,
     end: usize,
+    /// No more than this is held of a body.
+    limit: usize,
 }
 
-/// Large buffers that nobody uses.
+/// Large buffers: those that nobody uses, and how many are in use.
 #[derive(Default)]
-pub(crate) struct Spares(RefCell<Vec<Vec<u8>>>);
+pub(crate) struct Spares {
+    free: RefCell<Vec<Vec<u8>>>,
+    lent: Cell<usize>,
+}
 
 impl Buffer {
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; SMALL], small: None, start: 0, end: 0 }
+        Self { bytes: vec![0; SMALL], small: None, start: 0, end: 0, limit: usize::MAX }
+    }
+
+    /// Holds no more than `bytes` of a body at once; heads have a bound of their own.
+    pub(crate) fn set_limit(&mut self, bytes: u32) {
+        self.limit = usize::try_from(bytes).unwrap_or(usize::MAX).max(1024);
     }
 
     pub(crate) fn filled(&self) -> &[u8] {
@@ -66,7 +80,19 @@ impl Buffer {
 
     /// Reads once. 0: the peer has closed. Call it only when there is room, as in an empty buffer.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin)) -> Poll<io::Result<usize>> {
-        let mut space = ReadBuf::new(self.bytes.get_mut(self.end..).unwrap_or_default());
+        self.poll_read_most(cx, stream, usize::MAX)
+    }
+
+    /// The same, for a body: reads no more than may be held of one.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin)) -> Poll<io::Result<usize>> {
+        // Many connections share the memory of a few large buffers, so that a connection that has one may use all of it.
+        let most = if self.small.is_some() { usize::MAX } else { self.limit };
+        self.poll_read_most(cx, stream, most)
+    }
+
+    fn poll_read_most(&mut self, cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin), most: usize) -> Poll<io::Result<usize>> {
+        let end = self.bytes.len().min(self.end.saturating_add(most));
+        let mut space = ReadBuf::new(self.bytes.get_mut(self.end..end).unwrap_or_default());
         debug_assert!(space.capacity() > 0, "a read into no space looks like an end");
         // Unlike `try_read`, this takes a short read as a sign that there is no more, and saves the read that would find that out.
         ready!(Pin::new(stream).poll_read(cx, &mut space))?;
@@ -82,8 +108,9 @@ impl Buffer {
 
     /// Exchanges an empty buffer for a large one.
     pub(crate) fn enlarge(&mut self, spares: &Spares) {
-        if self.is_empty() && self.small.is_none() {
-            let large = spares.0.borrow_mut().pop().unwrap_or_else(|| vec![0; LARGE]);
+        if self.is_empty() && self.small.is_none() && self.limit > SMALL && spares.lent.get() < MAX_LARGE {
+            spares.lent.set(spares.lent.get() + 1);
+            let large = spares.free.borrow_mut().pop().unwrap_or_else(|| vec![0; LARGE]);
             self.small = Some(std::mem::replace(&mut self.bytes, large));
         }
     }
@@ -93,10 +120,8 @@ impl Buffer {
         (self.start, self.end) = (0, 0);
         if let Some(small) = self.small.take() {
             let large = std::mem::replace(&mut self.bytes, small);
-            let mut spares = spares.0.borrow_mut();
-            if spares.len() < 16 {
-                spares.push(large);
-            }
+            spares.lent.set(spares.lent.get() - 1);
+            spares.free.borrow_mut().push(large);
         }
         if self.bytes.len() > SMALL {
             self.bytes.truncate(SMALL);

@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,10 +22,13 @@ use weir_limits::Slot;
 use super::Worker;
 use super::answer::{Details, Reply};
 use super::exchange;
-use super::local::LocalSocket;
+use super::local::{LocalConfig, LocalSocket};
+use super::preface;
 use super::stream::Stream;
 use super::timers::NEVER;
 use super::work::Work;
+use crate::client::Client;
+use crate::config::SecureListener;
 
 /// How long and how much a connection that is given up is read from, so that the client can read the answer before a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -33,8 +37,7 @@ const LINGER_BYTES: usize = 1 << 20;
 /// A client's connection. The socket is declared before the slot: it is closed when the slot is given back.
 pub(crate) struct Downstream {
     pub(crate) stream: Stream,
-    #[expect(dead_code, reason = "held, not read: it is given back when this is dropped, after the socket")]
-    slot: Slot,
+    pub(crate) slot: Slot,
     pub(crate) link: Link,
 }
 
@@ -46,6 +49,12 @@ pub(crate) struct Link {
     timer: u32,
     active: bool,
     entered: bool,
+    /// Requests so far.
+    pub(crate) requests: u32,
+    /// The tick from which it is too old.
+    until: u32,
+    /// Which listener it is for, if it is TLS.
+    pub(crate) secure: Option<Arc<SecureListener>>,
 }
 
 /// Why a wait ended without what was waited for.
@@ -74,7 +83,7 @@ impl Link {
     pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, peer: SocketAddr) -> Self {
         let timer = worker.timers.add(socket.socket.id);
         worker.arrived(&socket);
-        Self { worker, socket, peer, timer, active: false, entered: false }
+        Self { worker, socket, peer, timer, active: false, entered: false, requests: 0, until: NEVER, secure: None }
     }
 
     /// The connection is admitted by its listener.
@@ -100,9 +109,25 @@ impl Link {
         self.set_deadline(self.worker.tick_after(after));
     }
 
-    /// Sets it to `after` from now, or takes it away.
-    pub(crate) fn set_timeout_or_never(&self, after: Option<Duration>) {
-        self.set_deadline(after.map_or(NEVER, |after| self.worker.tick_after(after)));
+    /// The tick at which `after` has passed from now, if it is a limit.
+    #[inline]
+    pub(crate) fn tick_after(&self, after: Option<Duration>) -> u32 {
+        after.map_or(NEVER, |after| self.worker.tick_after(after))
+    }
+
+    /// What clients see of the connection: `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secure.is_some() { "https" } else { "http" }
+    }
+
+    /// How its listener treats clients.
+    pub(crate) fn client<'c>(&self, config: &'c LocalConfig) -> &'c Client {
+        config.port.client(self.place(config))
+    }
+
+    /// The place of its listener in `config`; 0 if it is not known.
+    pub(crate) fn place(&self, config: &LocalConfig) -> usize {
+        self.secure.as_ref().and_then(|secure| config.port.place(secure)).unwrap_or_default()
     }
 
     /// Polls until `poll` is ready, the deadline passes, or the connection is told to end.
@@ -124,9 +149,21 @@ impl Link {
         })
     }
 
-    /// Whether this connection should end with the exchange.
+    /// Whether this connection should end when it has nothing to do.
     pub(crate) fn is_draining(&self) -> bool {
         self.worker.timers.signals(self.timer).drain
+    }
+
+    /// Whether this connection should end with the exchange.
+    pub(crate) fn should_end(&self) -> bool {
+        self.is_draining() || (self.until != NEVER && self.worker.now() >= self.until)
+    }
+
+    /// The tick by which a request must have begun.
+    fn idle_deadline(&self, config: &LocalConfig) -> u32 {
+        let settings = &self.client(config).settings;
+        let age = if settings.connection.safe_max_connection_duration { NEVER } else { self.until };
+        self.tick_after(settings.timeouts.idle).min(age)
     }
 
     fn set_active(&mut self, active: bool) {
@@ -159,7 +196,9 @@ impl Downstream {
         async move {
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
             self.link.set_waker(waker);
-            self.link.set_timeout(self.link.worker.settings.timeouts.header);
+            if !self.begin().await {
+                return;
+            }
             let mut amid = false;
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
@@ -173,11 +212,12 @@ impl Downstream {
                 match next {
                     Next::Again => {
                         amid = false;
-                        self.link.set_timeout(self.link.worker.settings.timeouts.idle);
+                        self.link.set_deadline(self.link.idle_deadline(&self.link.socket.config()));
                     }
                     // The rest of a record that has begun must come as soon as that of a head; a drip does not move the deadline again.
                     Next::Nothing if self.stream.is_amid_record() && !std::mem::replace(&mut amid, true) => {
-                        self.link.set_timeout(self.link.worker.settings.timeouts.header);
+                        let headers = self.link.client(&self.link.socket.config()).settings.timeouts.headers;
+                        self.link.set_deadline(self.link.tick_after(headers));
                     }
                     Next::Nothing => {}
                     Next::Linger | Next::Close => return self.stream.farewell(),
@@ -185,6 +225,26 @@ impl Downstream {
             }
             self.stream.farewell();
         }
+    }
+
+    /// What comes before the first request. False: the connection is to be closed.
+    async fn begin(&mut self) -> bool {
+        let config = self.link.socket.config();
+        let settings = self.link.client(&config).settings.clone();
+        self.link.until = self.link.tick_after(settings.connection.max_connection_duration);
+        // Before TLS it has been read already.
+        if let (Some(rule), Stream::Plain(tcp)) = (settings.proxy_protocol, &self.stream) {
+            self.link.set_deadline(self.link.tick_after(settings.timeouts.inspection));
+            // In a box, since it is short and would be part of every idle connection's memory.
+            match Box::pin(preface::read(&self.link, tcp, rule)).await {
+                Some(source) => self.link.peer = source.unwrap_or(self.link.peer),
+                None => return false,
+            }
+        }
+        // A client that says nothing must not hold a slot for as long as one that has asked for something.
+        let first = self.link.tick_after(settings.timeouts.headers).min(self.link.idle_deadline(&config));
+        self.link.set_deadline(first);
+        true
     }
 
     /// Waits without holding a buffer. False: there will be no request.
@@ -219,6 +279,11 @@ impl Downstream {
     async fn read_head(&mut self, work: &mut Work, pipelined: bool) -> Head {
         let mut parse = pipelined;
         let mut armed = false;
+        let config = self.link.socket.config();
+        let settings = self.link.client(&config).settings.clone();
+        work.request.allow_old = settings.http1.http10.is_some();
+        work.input.set_limit(settings.connection.buffer_limit);
+        work.output.set_limit(settings.connection.buffer_limit);
         loop {
             if parse {
                 match work.request.parse(work.input.filled()) {
@@ -228,7 +293,8 @@ impl Downstream {
                     Err(invalid) => return Head::refused(work, refusal(invalid)),
                 }
                 if !armed {
-                    self.link.set_timeout(self.link.worker.settings.timeouts.header);
+                    let timeouts = &settings.timeouts;
+                    self.link.set_deadline(self.link.tick_after(timeouts.headers).min(self.link.tick_after(timeouts.request)));
                     armed = true;
                 }
             }
@@ -330,8 +396,9 @@ mod tests {
         let worker = Rc::new(Worker::new(0, team.clone()));
         let cell = team.ledger.cell("ns/eg/http");
         let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
-        let secure = vec![];
-        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, listeners, routes };
+        let (secure, clients) = (vec![], vec![]);
+        let config =
+            PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
         let port = Port { key, stat_prefix: String::new(), config: Versioned::new(config), stats: crate::stats::per_worker(1) };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

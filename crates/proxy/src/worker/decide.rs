@@ -5,19 +5,23 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-use weir_http1::{Body, Connection, Form, Known, Request, authority, write};
-use weir_model::{Action, Redirect, Rule, Scheme};
-use weir_route::{Found, Matched, RequestView, path};
+use weir_http1::{Body, Form, Known, Request, authority};
+use weir_limits::{Refusal, Slot};
+use weir_model::{Action, ClientIp, ClientSettings, Http10, LimitScope, Redirect, RequestId, Rule, Scheme, Underscores};
+use weir_route::{Found, Matched, path};
 
 use super::Worker;
 use super::answer::{Details, Reply};
+use super::connection::Link;
 use super::edit::{RequestFilters, rewritten_path};
-use super::local::{Choice, LocalConfig, LocalSocket, redirect_port};
+use super::head::Head;
+use super::local::{Choice, redirect_port};
 use super::upstream::Endpoint;
+use super::view::View;
 use super::work::{Plan, Work};
-use crate::access_log;
-use crate::tls::Session;
+use crate::client::Client;
+use crate::control::Refusee;
+use crate::{access_log, client_ip};
 
 /// What becomes of a request.
 pub(crate) enum Decision {
@@ -27,118 +31,84 @@ pub(crate) enum Decision {
     Reply(Reply),
 }
 
-/// A request as routes see it.
-struct View<'a> {
-    host: &'a str,
-    path: &'a str,
-    query: Option<&'a str>,
-    head: &'a [u8],
-    request: &'a Request,
-}
-
-impl RequestView for View<'_> {
-    fn host(&self) -> &str {
-        self.host
-    }
-
-    fn path(&self) -> &str {
-        self.path
-    }
-
-    fn method(&self) -> &str {
-        std::str::from_utf8(self.request.method.bytes(self.head)).unwrap_or_default()
-    }
-
-    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let is_it = |field: &&weir_http1::Field| field.name.bytes(self.head).eq_ignore_ascii_case(name.as_bytes());
-        let mut values = self.request.fields.iter().filter(is_it).map(|field| field.value.bytes(self.head));
-        let first = values.next()?;
-        match values.next() {
-            None => Some(Cow::Borrowed(first)),
-            Some(second) => {
-                let mut all = [first, second].join(&b',');
-                values.for_each(|value| {
-                    all.push(b',');
-                    all.extend_from_slice(value);
-                });
-                Some(Cow::Owned(all))
-            }
-        }
-    }
-
-    fn query(&self) -> Option<&str> {
-        self.query
-    }
-}
-
-/// Decides about the request in `work.request`, whose head is the first `length` bytes of `work.input`.
-pub(crate) fn decide(
-    worker: &Worker,
-    socket: &LocalSocket,
-    peer: SocketAddr,
-    session: Option<&Session>,
-    work: &mut Work,
-    length: usize,
-) -> Decision {
-    let scheme = if session.is_some() { "https" } else { "http" };
-    let config = socket.config();
-    work.logged = config.port.access_log;
-    worker.uuid(&mut work.request_id);
+/// Decides about the request in `work.request`, whose head is the first `length` bytes of `work.input`. A connection's first request for a
+/// route takes the route's slot.
+pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usize) -> Decision {
+    let Some(config) = work.plan.config.clone() else { return no_route() };
+    let (worker, client) = (&link.worker, config.port.client(work.plan.place));
+    let settings = &*client.settings;
     let Work { input, request, host, request_head, record, plan, location, request_id, .. } = work;
     let head = input.filled().get(..length).unwrap_or_default();
-    if work.logged {
-        record.describe(head, request, request_id, peer);
+    let request_id = identify(settings.headers.request_id, worker, head, request, request_id);
+    let address = find_client(settings, link.peer, head, request);
+    if let client_ip::Client::At(address) = address
+        && address != link.peer.ip()
+    {
+        work.client = SocketAddr::new(address, 0);
     }
-    if let Some(reply) = refusal(head, request) {
+    if work.logged {
+        let appended = client_ip::appends(&settings.client_ip).then_some(link.peer);
+        record.describe(head, request, request_id, appended);
+    }
+    if let Some(reply) = refusal(settings, address, head, request) {
         return Decision::Reply(reply);
     }
     let text = std::str::from_utf8(request.target.bytes(head)).unwrap_or_default();
     let (raw_path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let Ok(normal) = normal_path(request.form, raw_path) else {
+    let Ok(normal) = normal_path(request.form, raw_path, &client.path) else {
         return Decision::Reply(Reply::new(400, "-", Details::Text("path_normalization_failed"), "the path cannot be normalised\n"));
     };
-    let full_authority = std::str::from_utf8(request.authority.bytes(head)).unwrap_or_default();
-    let name = authority(full_authority.as_bytes()).map_or(full_authority, |it| it.host);
+    if settings.health_check.as_deref().is_some_and(|path| path == normal.path) {
+        return Decision::Reply(Reply::new(200, "-", Details::Text("health_check_ok"), ""));
+    }
+    let full_authority = host_of(client, head, request);
+    let name = authority(full_authority.as_bytes()).map_or(&*full_authority, |it| it.host);
     let name = lower_case(name, host);
     if normal.redirect {
         location.clear();
         // Writing into a Vec cannot fail.
         let _ = write!(
             location,
-            "{scheme}://{full_authority}{}{}{}",
+            "{}://{full_authority}{}{}{}",
+            link.scheme(),
             normal.path,
             if query.is_some() { "?" } else { "" },
             query.unwrap_or_default()
         );
         return Decision::Reply(Reply::redirect(307, "path_normalized_and_redirected"));
     }
-    let view = View { host: name, path: &normal.path, query, head, request };
+    let drops_underscores = request.underscores && settings.headers.underscores == Underscores::Drop;
+    let view = View { host: name, path: &normal.path, query, head, request, early: &client.early, drops_underscores };
     let found = config.port.table.find(&view);
-    if is_misdirected(session, &found) {
+    if is_misdirected(link, &found) {
         let body = "this connection is for another host: connect again\n";
         return Decision::Reply(Reply::new(421, "-", Details::Text("misdirected_request"), body));
     }
-    let matched = match found {
-        Found::Rule(matched) => matched,
-        Found::NoRoute { .. } => {
-            return Decision::Reply(Reply::new(404, "NR", Details::Text("route_not_found"), "no route matches this request\n"));
-        }
-    };
-    plan.set(&config, &matched, work.started, &worker.clock);
+    let Found::Rule(matched) = found else { return no_route() };
+    plan.set(&matched, work.started, &worker.clock);
+    if let Some(rule) = config.port.rules.get(matched.id as usize)
+        && let Err(refusal) = slot.extend(&rule.cell)
+    {
+        return over_limit(link, record, refusal);
+    }
     match &matched.rule.action {
         Action::Fail(reason) => fail(reason),
         Action::Redirect(redirect) => {
-            let from = (scheme, redirect_port(&socket.socket, &config.port));
+            let from = (link.scheme(), redirect_port(&link.socket.socket, &config.port));
             write_location(location, redirect, &view, &matched, from);
             Decision::Reply(Reply::redirect(redirect.status, "direct_response"))
         }
         Action::Forward(targets) => match config.choose(matched.id as usize, &worker.endpoints) {
             Choice::Endpoint(index, endpoint) => {
                 plan.target = Some(index);
+                plan.upgrade = offers_websocket(client, head, request);
                 let of_target = targets.get(index).map(|target| target.filters.as_slice()).unwrap_or_default();
                 let filters = RequestFilters::of(matched.rule.filters.iter().chain(of_target));
-                let mut out = Out { head: request_head, view: &view, filters: &filters, peer, scheme, request_id };
-                out.write(full_authority, &matched);
+                let scheme = forwarded_scheme(link, settings, head, request);
+                let (peer, client, upgrade) = (link.peer, work.client.ip(), plan.upgrade);
+                let mut out =
+                    Head { out: request_head, view: &view, filters: &filters, settings, peer, client, request_id, scheme, upgrade };
+                out.write(&full_authority, &matched);
                 Decision::Forward(endpoint)
             }
             Choice::NoEndpoint(index) => {
@@ -151,12 +121,112 @@ pub(crate) fn decide(
     }
 }
 
+fn no_route() -> Decision {
+    Decision::Reply(Reply::new(404, "NR", Details::Text("route_not_found"), "no route matches this request\n"))
+}
+
+/// The answer to a request whose route has no room for another connection.
+fn over_limit(link: &Link, record: &mut access_log::Record, refusal: Refusal) -> Decision {
+    let refusee = Refusee { client: link.peer, local: link.socket.socket.address, current: refusal.current };
+    link.worker.team.refusals.note(&refusal.limit, refusee);
+    record.limit = Some((LimitScope::Route, refusal));
+    let body = "the connection limit of this route is reached\n";
+    Decision::Reply(Reply::new(503, "-", Details::Text("over_connection_limit"), body).closing())
+}
+
+/// The request's identity, if it is to have one.
+fn identify<'a>(rule: RequestId, worker: &Worker, head: &'a [u8], request: &Request, place: &'a mut [u8; 36]) -> Option<&'a [u8]> {
+    let sent = || {
+        let field = request.fields.iter().find(|field| field.known == Known::XRequestId);
+        field.map(|field| field.value.bytes(head)).filter(|value| !value.is_empty())
+    };
+    let sent = match rule {
+        RequestId::Generate => None,
+        RequestId::PreserveOrGenerate => sent(),
+        RequestId::Preserve => return sent(),
+        RequestId::Disable => return None,
+    };
+    match sent {
+        Some(sent) => Some(sent),
+        None => {
+            worker.uuid(place);
+            Some(place)
+        }
+    }
+}
+
+fn find_client(settings: &ClientSettings, peer: SocketAddr, head: &[u8], request: &Request) -> client_ip::Client {
+    let rule = &settings.client_ip;
+    if matches!(rule, ClientIp::Peer | ClientIp::Direct) {
+        return client_ip::Client::At(peer.ip());
+    }
+    let values = |wanted: fn(&ClientIp, &[u8]) -> bool| {
+        let fields = request.fields.iter().filter(move |field| wanted(rule, field.name.bytes(head)));
+        fields.map(|field| field.value.bytes(head))
+    };
+    let forwarded = values(|_, name| name.eq_ignore_ascii_case(b"x-forwarded-for"));
+    let named = values(|rule, name| match rule {
+        ClientIp::Header { name: wanted, .. } => name.eq_ignore_ascii_case(wanted.as_str().as_bytes()),
+        _ => false,
+    });
+    client_ip::find(rule, peer.ip(), forwarded, named)
+}
+
+/// What `x-forwarded-proto` says: what this connection is, unless a trusted proxy in front knows better.
+fn forwarded_scheme(link: &Link, settings: &ClientSettings, head: &[u8], request: &Request) -> &'static str {
+    let trusted = match &settings.client_ip {
+        ClientIp::TrustedHops { .. } => true,
+        ClientIp::TrustedRanges { ranges, .. } => ranges.iter().any(|range| range.contains(link.peer.ip())),
+        ClientIp::Peer | ClientIp::Direct | ClientIp::Header { .. } => false,
+    };
+    let said = request.fields.iter().find(|field| trusted && field.known == Known::XForwardedProto).map(|field| field.value.bytes(head));
+    match said {
+        Some(b"https") => "https",
+        Some(b"http") => "http",
+        // Backends speak HTTP in the clear.
+        _ if settings.scheme_matches_backend => "http",
+        _ => link.scheme(),
+    }
+}
+
+/// The host that the request is for, after the listener's own changes.
+fn host_of<'a>(client: &'a Client, head: &'a [u8], request: &Request) -> Cow<'a, str> {
+    if !client.early.is_empty()
+        && let Some((_, host)) = client.early.fields(|_| true).find(|(name, _)| *name == "host")
+    {
+        return Cow::Borrowed(host);
+    }
+    let sent = std::str::from_utf8(request.authority.bytes(head)).unwrap_or_default();
+    let sent = match &client.settings.http1.http10 {
+        Some(Http10 { default_host: Some(host) }) if request.is_old && sent.is_empty() => host,
+        _ => sent,
+    };
+    if client.settings.headers.strip_trailing_host_dot
+        && let Some(it) = authority(sent.as_bytes())
+        && let Some(host) = it.host.strip_suffix('.')
+    {
+        let port = sent.get(it.host.len()..).unwrap_or_default();
+        return if port.is_empty() { Cow::Borrowed(host) } else { Cow::Owned(format!("{host}{port}")) };
+    }
+    Cow::Borrowed(sent)
+}
+
+/// Whether the request offers to speak WebSocket, and the backend is to be asked. Other offers are passed over (RFC 9110, section 7.8): the
+/// request goes on without them.
+fn offers_websocket(client: &Client, head: &[u8], request: &Request) -> bool {
+    let offer = || request.fields.iter().find(|field| field.known == Known::Upgrade).map(|field| field.value.bytes(head));
+    request.connection.upgrade
+        && request.body == Body::None
+        && request.method.bytes(head) == b"GET"
+        && offer().is_some_and(|offer| offer.eq_ignore_ascii_case(b"websocket") && !client.ignores_upgrade(offer))
+}
+
 /// The path that routes see and the backend gets.
-fn normal_path(form: Form, raw: &str) -> Result<path::Normal<'_>, path::BadPath> {
+fn normal_path<'a>(form: Form, raw: &'a str, options: &path::Options) -> Result<path::Normal<'a>, path::BadPath> {
     match (form, raw) {
         (Form::Asterisk, _) => Ok(path::Normal { path: Cow::Borrowed("*"), redirect: false }),
         (Form::Absolute, "") => Ok(path::Normal { path: Cow::Borrowed("/"), redirect: false }),
-        (_, raw) => path::normalise(raw.as_bytes(), &path::Options::default()),
+        (_, raw) => path::normalise(raw.as_bytes(), options),
     }
 }
 
@@ -177,24 +247,28 @@ fn fail(reason: &weir_model::FailReason) -> Decision {
 
 /// Whether a request came by a TLS connection to one listener and is for another (RFC 9110, section 15.5.20): that one may want to see
 /// other certificates. A host that no listener answers for is 404, by the Gateway API.
-fn is_misdirected(session: Option<&Session>, found: &Found<'_>) -> bool {
+fn is_misdirected(link: &Link, found: &Found<'_>) -> bool {
     let asked = match found {
         Found::Rule(matched) => Some(matched.listener),
         Found::NoRoute { listener } => *listener,
     };
-    matches!((session, asked), (Some(session), Some(asked)) if session.listener.listener.name.listener != asked.listener)
+    matches!((&link.secure, asked), (Some(secure), Some(asked)) if secure.listener.name.listener != asked.listener)
 }
 
 /// What is refused whatever the routes say.
-fn refusal(head: &[u8], request: &Request) -> Option<Reply> {
-    if request.connection.upgrade {
-        let offer = request.fields.iter().find(|field| field.known == Known::Upgrade)?.value.bytes(head);
-        // An offer of HTTP/2 may be passed over (RFC 9110, section 7.8), and curl makes it with each `--http2`; Envoy does the same.
-        if !offer.eq_ignore_ascii_case(b"h2c") {
-            return Some(Reply::new(403, "-", Details::Text("upgrade_failed"), "upgrades are not supported yet\n"));
-        }
+fn refusal(settings: &ClientSettings, client: client_ip::Client, head: &[u8], request: &Request) -> Option<Reply> {
+    if request.underscores && settings.headers.underscores == Underscores::Reject {
+        let details = Details::Text("http1.unexpected_underscore");
+        return Some(Reply::new(400, "DPE", details, "the request is malformed\n").closing());
     }
-    let expects = request.fields.iter().any(|field| field.known == Known::Expect);
+    if client == client_ip::Client::Unknown {
+        return Some(Reply::new(403, "-", Details::Text("original_ip_detection_failed"), "the client's address is not known\n"));
+    }
+    let has_host = !request.authority.bytes(head).is_empty();
+    if request.is_old && !has_host && settings.http1.http10.as_ref().is_none_or(|it| it.default_host.is_none()) {
+        return Some(Reply::new(400, "DPE", Details::Text("http1.invalid_host"), "the request names no host\n").closing());
+    }
+    let expects = request.fields.iter().any(|field| field.known == Known::Expect) && !request.is_old;
     (expects && !request.expects_continue)
         .then(|| Reply::new(417, "-", Details::Text("unknown_expectation"), "only `Expect: 100-continue` is understood\n"))
 }
@@ -220,108 +294,14 @@ fn write_location(out: &mut Vec<u8>, redirect: &Redirect, view: &View<'_>, match
     }
 }
 
-/// Writes the head for the backend.
-struct Out<'a, 'f> {
-    head: &'a mut Vec<u8>,
-    view: &'a View<'a>,
-    filters: &'a RequestFilters<'f>,
-    peer: SocketAddr,
-    scheme: &'a str,
-    request_id: &'a [u8; 36],
-}
-
-impl Out<'_, '_> {
-    fn write(&mut self, authority: &str, matched: &Matched<'_>) {
-        let View { head, request, path, query, .. } = *self.view;
-        let filters = self.filters;
-        let out = &mut *self.head;
-        out.clear();
-        out.extend_from_slice(request.method.bytes(head));
-        out.push(b' ');
-        rewritten_path(filters.path, path, matched.prefix_len, out);
-        if let Some(query) = query {
-            out.push(b'?');
-            out.extend_from_slice(query.as_bytes());
-        }
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        let host = filters.hostname.or_else(|| filters.edits.value("host")).unwrap_or(authority);
-        write::field(out, b"host", host.as_bytes());
-        let mut had_length = false;
-        for field in &request.fields {
-            let name = field.name.bytes(head);
-            match field.known {
-                Known::ContentLength => had_length = true,
-                Known::Other | Known::UserAgent | Known::Date
-                    if filters.edits.keep(name) && !(request.connection.names && self.is_for_this_connection(name)) =>
-                {
-                    write::field(self.head, name, field.value.bytes(head));
-                }
-                // Edited away, said anew below, or for this connection alone, or not for a client to say.
-                _ => {}
-            }
-        }
-        self.write_ours();
-        self.filters.edits.write(self.head);
-        match request.body {
-            Body::Length(length) => write_length(self.head, length),
-            Body::Chunked => self.head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-            Body::None if had_length => write_length(self.head, 0),
-            Body::None | Body::UntilClose => {}
-        }
-        self.head.extend_from_slice(b"\r\n");
-    }
-
-    /// What a proxy says of itself and of the client.
-    fn write_ours(&mut self) {
-        let View { head, request, .. } = *self.view;
-        let edits = &self.filters.edits;
-        let mut address = SmallVec::<[u8; 48]>::new();
-        access_log::address(&mut address, self.peer, false);
-        let address = address.as_slice();
-        let out = &mut *self.head;
-        if edits.keep(b"x-forwarded-for") {
-            out.extend_from_slice(b"x-forwarded-for: ");
-            for field in request.fields.iter().filter(|field| field.known == Known::XForwardedFor) {
-                out.extend_from_slice(field.value.bytes(head));
-                out.push(b',');
-            }
-            out.extend_from_slice(address);
-            out.extend_from_slice(b"\r\n");
-        }
-        for (name, value) in [
-            (b"x-forwarded-proto".as_slice(), self.scheme.as_bytes()),
-            (b"x-envoy-external-address", address),
-            (b"x-request-id", self.request_id.as_slice()),
-        ] {
-            if edits.keep(name) {
-                write::field(out, name, value);
-            }
-        }
-    }
-
-    /// Whether a Connection field names this one. Credentials cannot be taken away like that: a client that could hide them from the
-    /// backend could pass for another.
-    fn is_for_this_connection(&self, name: &[u8]) -> bool {
-        let View { head, request, .. } = *self.view;
-        !name.eq_ignore_ascii_case(b"authorization")
-            && !name.eq_ignore_ascii_case(b"cookie")
-            && !name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"))
-            && request.fields.iter().any(|field| field.known == Known::Connection && Connection::names(field.value.bytes(head), name))
-    }
-}
-
-/// Appends a Content-Length.
-pub(crate) fn write_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
-    write::number(out, length);
-    out.extend_from_slice(b"\r\n");
-}
-
 impl Plan {
-    fn set(&mut self, config: &Rc<LocalConfig>, matched: &Matched<'_>, started: std::time::Instant, clock: &crate::clock::Clock) {
-        self.config = Some(config.clone());
+    /// How the client is to be treated.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        Some(self.config.as_ref()?.port.client(self.place))
+    }
+
+    fn set(&mut self, matched: &Matched<'_>, started: std::time::Instant, clock: &crate::clock::Clock) {
         self.rule = matched.id as usize;
-        self.target = None;
         self.rule_index = matched.rule_index;
         self.deadline = matched.rule.timeouts.request.map_or(u32::MAX, |limit| clock.tick(started + limit).saturating_add(1));
         self.attempt = matched.rule.timeouts.backend_request;

@@ -54,13 +54,22 @@ impl<'a> Edits<'a> {
         self.survivors().filter(|(field, _)| field.as_str() == name).last().map(|(_, value)| value)
     }
 
-    /// Appends the fields that the edits add. Framing is not theirs to change.
+    /// Appends the fields that the edits add.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        for (name, value) in self.survivors() {
-            if !matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
-                write::field(out, name.as_str().as_bytes(), value.as_bytes());
-            }
+        for (name, value) in self.fields() {
+            write::field(out, name.as_bytes(), value.as_bytes());
         }
+    }
+
+    /// The fields that the edits add. Framing is not theirs to change.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let fields = self.survivors().map(|(name, value)| (name.as_str(), value));
+        fields.filter(|(name, _)| !matches!(*name, "host" | "content-length" | "transfer-encoding" | "connection"))
+    }
+
+    /// Whether a field of that name is among them.
+    pub(crate) fn adds(&self, name: &[u8]) -> bool {
+        self.fields().any(|(field, _)| field.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// What is set or added and not replaced or removed by what comes after it.

@@ -16,7 +16,7 @@ use super::pump::Broken;
 use super::stream::Stream;
 use super::timers::NEVER;
 use super::upstream::{Endpoint, Upstream};
-use super::work::{Flow, Work};
+use super::work::{Flow, NO_RULE, Plan, Work};
 use crate::access_log;
 
 /// The most answers with a status below 200 that a backend may send before the real one.
@@ -41,9 +41,8 @@ enum Failure {
 
 /// Answers a head that could not be read, and closes.
 pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work) -> Next {
-    begin(work);
+    begin(&mut connection.link, work);
     work.request.is_head = false;
-    work.logged = connection.link.socket.config().port.access_log;
     work.flow.close = true;
     let next = respond(connection, work).await;
     finish(connection, work);
@@ -52,10 +51,9 @@ pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work) -> Next
 
 /// Serves the request in `work.request`, whose head is the first `length` bytes of `work.input`.
 pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: usize) -> Next {
-    begin(work);
+    begin(&mut connection.link, work);
     let endpoint = {
-        let Downstream { link, stream, .. } = &*connection;
-        match decide(&link.worker, &link.socket, link.peer, stream.session(), work, length) {
+        match decide(&connection.link, &mut connection.slot, work, length) {
             Decision::Forward(endpoint) => Some(Active::new(endpoint)),
             Decision::Reply(reply) => {
                 work.reply = Some(reply);
@@ -65,7 +63,7 @@ pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: us
     };
     work.input.consume(length);
     // After a refused upgrade, what follows may be of the other protocol.
-    work.flow.close = work.request.connection.close || (endpoint.is_none() && work.request.connection.upgrade);
+    work.flow.close |= work.request.connection.close || (endpoint.is_none() && work.request.connection.upgrade);
     work.upload.reset(work.request.body, false);
     let mut next = None;
     if let Some(endpoint) = &endpoint {
@@ -95,12 +93,25 @@ impl Drop for Active {
     }
 }
 
-fn begin(work: &mut Work) {
+fn begin(link: &mut Link, work: &mut Work) {
     work.started = Instant::now();
-    work.plan.config = None;
-    work.plan.target = None;
-    work.plan.deadline = NEVER;
-    work.flow = Flow { attempt_deadline: NEVER, ..Flow::default() };
+    link.requests += 1;
+    let config = link.socket.config();
+    let place = link.place(&config);
+    let settings = &config.port.client(place).settings;
+    work.logged = config.port.access_log;
+    work.plan = Plan {
+        place,
+        rule: NO_RULE,
+        deadline: NEVER,
+        stream_deadline: link.tick_after(settings.connection.max_stream_duration),
+        upload_deadline: link.tick_after(settings.timeouts.request),
+        ..Plan::default()
+    };
+    let last = settings.connection.max_requests_per_connection.is_some_and(|most| link.requests >= most);
+    work.flow = Flow { attempt_deadline: NEVER, close: last, ..Flow::default() };
+    work.plan.config = Some(config);
+    work.client = link.peer;
     work.record.reset();
     work.upload.reset(Body::None, false);
 }
@@ -108,7 +119,7 @@ fn begin(work: &mut Work) {
 /// Counts and logs.
 fn finish(connection: &Downstream, work: &mut Work) {
     let link = &connection.link;
-    let Work { record, plan, upload, download, logged, started, flow, .. } = work;
+    let Work { record, plan, upload, download, logged, started, flow, client, .. } = work;
     let duration = started.elapsed();
     record.received = upload.moved;
     if flow.answered {
@@ -140,7 +151,7 @@ fn finish(connection: &Downstream, work: &mut Work) {
             duration,
             cluster: cluster.map(|cluster| &*cluster.name),
             local: link.socket.socket.address,
-            peer: link.peer,
+            peer: *client,
             server_name: connection.stream.session().and_then(|session| session.server_name.as_deref()),
         };
         link.socket.log.write(|out| record.write(&context, out));
@@ -176,14 +187,14 @@ async fn respond(connection: &mut Downstream, work: &mut Work) -> Next {
 fn prepare_reply(link: &Link, work: &mut Work) -> bool {
     let Some(reply) = work.reply.take() else { return false };
     // A body that nobody reads makes the next request's place unknown.
-    work.flow.close |= !work.upload.is_read() || link.is_draining();
+    work.flow.close |= reply.close || !work.upload.is_read() || link.should_end();
     let close = work.flow.close;
     answer::reply(work, &reply, close);
     work.record.status = reply.status;
     work.record.flags = reply.flags;
     work.record.details = reply.details;
     work.record.sent = reply.body.len() as u64;
-    link.set_timeout(link.worker.settings.timeouts.stream_idle);
+    link.set_deadline(stream_idle(link, work));
     true
 }
 
@@ -221,7 +232,7 @@ async fn connect(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<End
     else {
         return Err(Failure::Protocol);
     };
-    link.set_deadline(link.worker.tick_after(link.worker.settings.timeouts.connect).min(work.plan.deadline));
+    link.set_deadline(link.worker.tick_after(link.worker.settings.timeouts.connect).min(work.plan.deadline).min(work.plan.stream_deadline));
     // In a box: connecting is rare, and its state would be part of every idle connection's memory.
     let mut connecting = Box::pin(endpoint.connect(cluster.clone(), link.worker.index));
     let connected = link.wait(|cx| connecting.as_mut().poll(cx)).await;
@@ -285,7 +296,11 @@ fn prepare_attempt(link: &Link, work: &mut Work) {
 fn keep(link: &Link, work: &mut Work, endpoint: &Endpoint) {
     let worker = &link.worker;
     let response = &work.response;
-    let reusable = !response.connection.close && response.body != Body::UntilClose && work.flow.uploaded && !work.flow.upload_broken;
+    let reusable = !work.plan.upgrade
+        && !response.connection.close
+        && response.body != Body::UntilClose
+        && work.flow.uploaded
+        && !work.flow.upload_broken;
     if let Some(upstream) = work.upstream.take()
         && reusable
         && work.output.is_empty()
@@ -296,9 +311,14 @@ fn keep(link: &Link, work: &mut Work, endpoint: &Endpoint) {
 }
 
 fn set_deadline(link: &Link, work: &Work) {
-    let worker = &link.worker;
-    let idle = worker.tick_after(worker.settings.timeouts.stream_idle);
-    link.set_deadline(idle.min(work.plan.deadline).min(work.flow.attempt_deadline));
+    let upload = if work.flow.uploaded { NEVER } else { work.plan.upload_deadline };
+    let deadline = stream_idle(link, work).min(work.plan.deadline).min(work.flow.attempt_deadline);
+    link.set_deadline(deadline.min(work.plan.stream_deadline).min(upload));
+}
+
+/// The tick at which an exchange in which nothing moves ends.
+fn stream_idle(link: &Link, work: &Work) -> u32 {
+    work.plan.client().map_or(NEVER, |client| link.tick_after(client.settings.timeouts.stream_idle))
 }
 
 /// Moves the exchange on as far as it goes; ready when the answer has been passed on whole.
@@ -317,6 +337,9 @@ fn poll_with(
     backend: &mut TcpStream,
     link: &Link,
 ) -> Poll<Result<(), Failure>> {
+    if work.flow.tunnel {
+        return poll_tunnel(cx, work, client, backend, link);
+    }
     let spares = &link.worker.works.spares;
     if !work.flow.uploaded {
         if poll_continue(cx, &mut work.flow, client).is_err() {
@@ -340,6 +363,9 @@ fn poll_with(
                 if let Err(failure) = read_answer(work, link) {
                     return Poll::Ready(Err(failure));
                 }
+                if work.flow.tunnel {
+                    return poll_tunnel(cx, work, client, backend, link);
+                }
             }
             Poll::Ready(_) => return Poll::Ready(Err(Failure::Reset)),
         }
@@ -352,6 +378,22 @@ fn poll_with(
         Poll::Pending if work.download.is_dry() && is_gone(cx, &mut work.flow, client) => Poll::Ready(Err(Failure::Client(Broken::Read))),
         Poll::Pending => Poll::Pending,
     }
+}
+
+/// Passes bytes both ways, until one side ends; what that one has said before is still passed on.
+fn poll_tunnel(
+    cx: &mut Context<'_>,
+    work: &mut Work,
+    client: &mut Stream,
+    backend: &mut TcpStream,
+    link: &Link,
+) -> Poll<Result<(), Failure>> {
+    let spares = &link.worker.works.spares;
+    let down = work.download.poll(cx, &mut work.output, spares, backend, client);
+    if down.is_ready() {
+        return Poll::Ready(Ok(()));
+    }
+    work.upload.poll(cx, &mut work.input, spares, client, backend).map(|_| Ok(()))
 }
 
 /// Tells a client that waits for it to send the body.
@@ -375,6 +417,14 @@ fn read_answer(work: &mut Work, link: &Link) -> Result<(), Failure> {
         match work.response.parse(work.output.filled(), work.request.is_head) {
             Err(_) => return Err(Failure::Protocol),
             Ok(Parsed::Partial) => return if work.output.make_room() { Ok(()) } else { Err(Failure::Protocol) },
+            Ok(Parsed::Complete(length)) if work.response.status == 101 && work.plan.upgrade => {
+                answer::switch(work, length);
+                (work.flow.tunnel, work.flow.answered, work.flow.close) = (true, true, true);
+                // A route's timeouts are for answers; a conversation lasts as long as it is not silent.
+                (work.plan.deadline, work.flow.attempt_deadline) = (NEVER, NEVER);
+                note_answer(work);
+                return Ok(());
+            }
             // Nobody asked for an upgrade.
             Ok(Parsed::Complete(_)) if work.response.status == 101 => return Err(Failure::Protocol),
             Ok(Parsed::Complete(length)) if work.response.status < 200 => {
@@ -386,18 +436,23 @@ fn read_answer(work: &mut Work, link: &Link) -> Result<(), Failure> {
             }
             Ok(Parsed::Complete(length)) => {
                 // An answer before the request's end: what is left of the request is still passed on, and then the connection ends.
-                work.flow.close |= !work.flow.uploaded || link.is_draining();
+                // After a refused upgrade, what follows may be of the other protocol.
+                work.flow.close |= !work.flow.uploaded || link.should_end() || work.plan.upgrade;
                 let close = work.flow.close;
                 answer::begin(work, length, close);
                 work.flow.answered = true;
-                work.record.status = work.response.status;
-                work.record.details = Details::Text("via_upstream");
-                work.record.upstream_time = work.logged.then(|| work.started.elapsed());
+                note_answer(work);
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+fn note_answer(work: &mut Work) {
+    work.record.status = work.response.status;
+    work.record.details = Details::Text("via_upstream");
+    work.record.upstream_time = work.logged.then(|| work.started.elapsed());
 }
 
 /// Whether the client has closed while it is waited for the backend. It may have sent its next request already: then one cannot see.
@@ -452,14 +507,23 @@ fn fail(connection: &Downstream, work: &mut Work, failure: Failure) -> Option<Ne
         }
         Failure::Expired => {
             let now = connection.link.worker.clock.tick(Instant::now());
-            let (flags, details) = if now >= work.plan.deadline {
-                ("UT", "response_timeout")
-            } else if now >= work.flow.attempt_deadline {
-                ("UT", "upstream_per_try_timeout")
+            let by_listener = if !work.flow.uploaded && now >= work.plan.upload_deadline {
+                Some((408, "-", "request_overall_timeout"))
             } else {
-                ("SI", "stream_idle_timeout")
+                (now >= work.plan.stream_deadline).then_some((408, "DT", "max_duration_timeout"))
             };
-            (Reply::new(504, flags, Details::Text(details), "upstream request timeout\n"), details)
+            if let Some((status, flags, details)) = by_listener {
+                (Reply::new(status, flags, Details::Text(details), "the request took too long\n").closing(), details)
+            } else {
+                let (flags, details) = if now >= work.plan.deadline {
+                    ("UT", "response_timeout")
+                } else if now >= work.flow.attempt_deadline {
+                    ("UT", "upstream_per_try_timeout")
+                } else {
+                    ("SI", "stream_idle_timeout")
+                };
+                (Reply::new(504, flags, Details::Text(details), "upstream request timeout\n"), details)
+            }
         }
     };
     work.output.reset(&connection.link.worker.works.spares);

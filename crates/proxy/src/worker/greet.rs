@@ -29,6 +29,7 @@ use weir_limits::Slot;
 use super::Worker;
 use super::connection::{Downstream, Interrupt, Link};
 use super::local::LocalSocket;
+use super::preface;
 use super::stream::Stream;
 use crate::config::SecureListener;
 use crate::control::Refusee;
@@ -137,8 +138,15 @@ async fn name(mut guest: Guest) -> Result<(Guest, Arc<SecureListener>, Heard), T
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     guest.link.set_waker(waker);
     let config = guest.link.socket.config();
-    let timeouts = config.port.secure.first().map(|it| it.listener.client.timeouts);
-    guest.link.set_timeout_or_never(timeouts.and_then(|it| it.inspection));
+    // What happens before a listener is known is the same at all of a port.
+    let settings = &config.port.client(0).settings;
+    guest.link.set_deadline(guest.link.tick_after(settings.timeouts.inspection));
+    if let Some(rule) = settings.proxy_protocol {
+        match preface::read(&guest.link, &guest.tcp, rule).await {
+            Some(source) => guest.link.peer = source.unwrap_or(guest.link.peer),
+            None => return Err(Turned::Away(|stats| &stats.gone)),
+        }
+    }
     let heard = hear(&mut guest).await?;
     // Not the one from before the wait: the configuration may have changed in between.
     let config = guest.link.socket.config();
@@ -184,7 +192,7 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
     // In the reverse of this order they are dropped, however this ends: the socket before the slot.
     let Guest { mut link, slot, tcp } = guest;
     let failed = || Turned::Away(|stats| &stats.failed);
-    link.set_timeout_or_never(listener.listener.client.timeouts.tls_handshake);
+    link.set_deadline(link.tick_after(listener.listener.client.timeouts.tls_handshake));
     let (config, asks) = (listener.terms.config.clone(), listener.terms.asks);
     let session = Session { listener, server_name: heard.server_name };
     let Ok(mut secure) = Secure::new(tcp, config, session, heard.bytes).map(Box::new) else { return Err(failed()) };
@@ -220,6 +228,7 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
         stats.tls.handshakes.add(1);
     }
     link.enter();
+    link.secure = Some(secure.session.listener.clone());
     Ok(Downstream::new(Stream::Secure(secure), slot, link))
 }
 

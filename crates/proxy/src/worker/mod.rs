@@ -7,12 +7,15 @@ mod decide;
 mod edit;
 mod exchange;
 mod greet;
+mod head;
 mod listen;
 mod local;
+mod preface;
 mod pump;
 mod stream;
 mod timers;
 mod upstream;
+mod view;
 mod work;
 
 use std::cell::{Cell, RefCell};

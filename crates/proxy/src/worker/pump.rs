@@ -109,7 +109,14 @@ impl Pump {
             if self.full_reads >= 2 {
                 buffer.enlarge(spares);
             }
-            match ready!(buffer.poll_read(cx, from)).map_err(|_| Broken::Read)? {
+            let Poll::Ready(read) = buffer.poll_fill(cx, from) else {
+                // What was written goes out now, since nobody knows when there is more.
+                return match Pin::new(to).poll_flush(cx) {
+                    Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::Write)),
+                    _ => Poll::Pending,
+                };
+            };
+            match read.map_err(|_| Broken::Read)? {
                 0 if matches!(self.source, Source::UntilClose) => {
                     self.source = Source::Done;
                     if self.encode {

@@ -26,14 +26,6 @@ impl Stream {
         }
     }
 
-    /// The socket.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Secure(secure) => secure.tcp(),
-        }
-    }
-
     /// Waits until a read would give something, or the end. Holds no buffer.
     #[inline]
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,6 +1,7 @@
 //! What an exchange needs while it lasts. Borrowed from the worker, so that an idle connection has none of it.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub(crate) struct Work {
     /// The `Location` of a redirect.
     pub(crate) location: Vec<u8>,
     pub(crate) request_id: [u8; 36],
+    /// Whose request it is.
+    pub(crate) client: SocketAddr,
     pub(crate) record: Record,
     pub(crate) logged: bool,
     /// When the request's head was complete.
@@ -45,15 +48,26 @@ pub(crate) struct Work {
     pub(crate) reply: Option<Reply>,
 }
 
+/// The place of no rule.
+pub(crate) const NO_RULE: usize = usize::MAX;
+
 /// What was decided about the request.
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) config: Option<Rc<LocalConfig>>,
+    /// The place of the connection's listener in it.
+    pub(crate) place: usize,
     pub(crate) rule: usize,
     pub(crate) rule_index: usize,
     pub(crate) target: Option<usize>,
-    /// The tick by which the answer must have ended.
+    /// The tick by which the answer must have ended, by the route.
     pub(crate) deadline: u32,
+    /// The tick by which all must have ended, by the listener.
+    pub(crate) stream_deadline: u32,
+    /// The tick by which the request must be here, by the listener.
+    pub(crate) upload_deadline: u32,
+    /// The backend is offered to speak WebSocket.
+    pub(crate) upgrade: bool,
     /// How long one attempt may take.
     pub(crate) attempt: Option<Duration>,
 }
@@ -76,6 +90,8 @@ pub(crate) struct Flow {
     pub(crate) blind: bool,
     /// The connection ends with this exchange.
     pub(crate) close: bool,
+    /// The backend has agreed to speak WebSocket: bytes pass both ways.
+    pub(crate) tunnel: bool,
     /// The tick by which this attempt must have ended.
     pub(crate) attempt_deadline: u32,
 }
@@ -129,6 +145,7 @@ impl Work {
             host: String::new(),
             location: Vec::new(),
             request_id: [0; 36],
+            client: SocketAddr::from(([0, 0, 0, 0], 0)),
             record: Record::default(),
             logged: false,
             started: Instant::now(),

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use weir_model::{
-    Action, Answer, Backend, BackendName, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope, Listener,
-    ListenerName, ListenerState, Match, Model, ObjectName, PathMatch, Protocol, Publish, Report, Route, Rule, Target, Timeouts, Weighted,
+    Action, Answer, Backend, BackendName, ClientSettings, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope,
+    Listener, ListenerName, ListenerState, Match, Model, ObjectName, PathMatch, Protocol, Publish, Report, Route, Rule, Target, Timeouts,
+    Weighted,
 };
 use weir_proxy::{Attachment, BindPlan, DataPlane, LogSink, Settings};
 
@@ -139,6 +140,16 @@ pub fn with_limit(mut model: Model, value: u64) -> Model {
     model
 }
 
+/// The Model whose listener treats its clients as `change` says.
+pub fn with_client(mut model: Model, change: impl FnOnce(&mut ClientSettings)) -> Model {
+    let mut listener = Listener::clone(&model.listeners[&listener_name()]);
+    let mut settings = ClientSettings::clone(&listener.client);
+    change(&mut settings);
+    listener.client = Arc::new(settings);
+    model.listeners.insert(listener_name(), Arc::new(listener));
+    model
+}
+
 impl Bench {
     /// Starts it and waits until the listener is bound.
     pub async fn start(model: Model) -> Self {
@@ -198,8 +209,9 @@ impl Bench {
     }
 
     pub async fn bound(&mut self) {
-        let state = |report: &Report| report.listeners.get(&listener_name()).map(|it| it.state.clone());
-        self.report(|report| matches!(state(report), Some(ListenerState::Bound(_)))).await;
+        let names: Vec<_> = self.model.listeners.keys().cloned().collect();
+        let is_bound = |report: &Report, name| matches!(report.listeners.get(name).map(|it| &it.state), Some(ListenerState::Bound(_)));
+        self.report(|report| names.iter().all(|name| is_bound(report, name))).await;
     }
 
     pub fn target(&self) -> SocketAddr {

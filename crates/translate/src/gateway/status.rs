@@ -61,6 +61,10 @@ pub(crate) fn gateway_status(
     let mut conditions = Conditions::new(gateway.generation());
     accepted(gateway, &mut conditions);
     programmed(gateway, addresses, observed, progress, &mut conditions);
+    if gateway.insecure_frontend {
+        let message = "spec.tls.frontend lets clients in without a valid certificate (AllowInsecureFallback)";
+        conditions.yes("InsecureFrontendValidationMode", "ConfigurationChanged", message);
+    }
     if !gateway.unsupported.is_empty() {
         conditions.warn("UnsupportedField", &crate::fields::message(&gateway.unsupported));
     }
@@ -171,6 +175,9 @@ fn listener_conditions(
     }
     if let Some((reason, message)) = &listener.conflicted {
         conditions.yes("Conflicted", *reason, message);
+    }
+    if let Some((reason, message)) = &listener.overlapping {
+        conditions.yes("OverlappingTLSConfig", *reason, message);
     }
     conditions
 }

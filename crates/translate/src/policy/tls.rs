@@ -146,7 +146,7 @@ impl TlsRead {
                 self.wrong(format!("unsupported cipher suite: {cipher}"));
             }
         }
-        if !ciphers.is_empty() && self.settings.ciphers.is_empty() {
+        if !ciphers.is_empty() && self.settings.ciphers.is_empty() && self.invalid.is_empty() {
             // Nothing is left for 1.2, and the defaults would not be what was asked for.
             match self.settings.max_version {
                 TlsVersion::V1_3 => self.settings.min_version = TlsVersion::V1_3,

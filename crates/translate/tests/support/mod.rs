@@ -50,6 +50,12 @@ pub(crate) fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
 }
 
+/// Certificates, keys and lists, by the names of their files: cases say `PEM:a.crt` for what is in `pem/a.crt`.
+fn pem() -> impl Iterator<Item = (String, String)> {
+    let files = std::fs::read_dir(testdata().join("pem")).expect("the folder is there").map(|it| it.expect("readable"));
+    files.map(|it| (it.file_name().to_string_lossy().into_owned(), std::fs::read_to_string(it.path()).expect("readable")))
+}
+
 /// All cases, by name.
 pub(crate) fn cases() -> Vec<Case> {
     let mut files: Vec<PathBuf> =
@@ -63,6 +69,7 @@ impl Case {
     fn read(path: &Path) -> Self {
         let name = path.file_name().expect("a file").to_string_lossy().trim_end_matches(".in.yaml").to_owned();
         let text = std::fs::read_to_string(path).expect("readable");
+        let text = pem().fold(text, |text, (name, pem)| text.replace(&format!("PEM:{name}"), &json!(pem).to_string()));
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut case = Self { name, objects: Vec::new(), settings: Settings::default(), observed: None, show_proxies: false };
         for document in documents {
@@ -132,14 +139,28 @@ pub(crate) fn render(output: &Output, show_proxies: bool) -> String {
     let statuses: Map<String, Value> =
         output.statuses.iter().map(|(object, it)| (object.to_string(), it.status.as_ref().clone())).collect();
     document.insert("statuses".into(), statuses.into());
-    document.insert("model".into(), short(model(&output.model)));
+    document.insert("model".into(), short(model(&output.model.redacted())));
     if show_proxies {
         document.insert("proxies".into(), json!(output.proxies));
     }
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false, min_fold_chars: usize::MAX };
     let mut out = String::new();
-    serde_saphyr::to_fmt_writer_with_options(&mut out, &Value::Object(document), options).expect("YAML");
+    let document = named(Value::Object(document), &pem().collect::<Vec<_>>());
+    serde_saphyr::to_fmt_writer_with_options(&mut out, &document, options).expect("YAML");
+    assert!(!out.contains("PRIVATE KEY"), "a key is shown");
     out
+}
+
+/// Writes PEM as the names of the files that it is from.
+fn named(value: Value, files: &[(String, String)]) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(|it| named(it, files)).collect(),
+        Value::Object(fields) => Value::Object(fields.into_iter().map(|(key, it)| (key, named(it, files))).collect()),
+        Value::String(text) => {
+            files.iter().fold(text, |text, (name, pem)| text.replace(pem.as_str(), &format!("PEM:{name} "))).trim_end().into()
+        }
+        other => other,
+    }
 }
 
 fn model(model: &Model) -> Value {

@@ -1,0 +1,150 @@
+//! The head for the backend, written anew from what was parsed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
+use weir_http1::{Body, Connection, Known, write};
+use weir_model::ClientSettings;
+use weir_route::Matched;
+
+use super::edit::{RequestFilters, rewritten_path};
+use super::view::View;
+use crate::{access_log, client_ip};
+
+/// Writes the head for the backend.
+pub(crate) struct Head<'a, 'f> {
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) view: &'a View<'a>,
+    pub(crate) filters: &'a RequestFilters<'f>,
+    pub(crate) settings: &'a ClientSettings,
+    /// The connection's other end.
+    pub(crate) peer: SocketAddr,
+    /// Whose request it is.
+    pub(crate) client: IpAddr,
+    pub(crate) request_id: Option<&'a [u8]>,
+    pub(crate) scheme: &'static str,
+    /// The other protocol is offered to the backend.
+    pub(crate) upgrade: bool,
+}
+
+impl Head<'_, '_> {
+    pub(crate) fn write(&mut self, authority: &str, matched: &Matched<'_>) {
+        let View { head, request, path, query, .. } = *self.view;
+        let filters = self.filters;
+        let out = &mut *self.out;
+        out.clear();
+        out.extend_from_slice(request.method.bytes(head));
+        out.push(b' ');
+        rewritten_path(filters.path, path, matched.prefix_len, out);
+        if let Some(query) = query {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let host = filters.hostname.or_else(|| filters.edits.value("host")).unwrap_or(authority);
+        write::field(out, b"host", host.as_bytes());
+        let mut had_length = false;
+        for field in &request.fields {
+            let name = field.name.bytes(head);
+            match field.known {
+                Known::ContentLength => had_length = true,
+                Known::Other | Known::UserAgent | Known::Date
+                    if filters.edits.keep(name)
+                        && self.view.keeps(name)
+                        && !(request.connection.names && self.is_for_this_connection(name)) =>
+                {
+                    write::field(self.out, name, field.value.bytes(head));
+                }
+                // Edited away, said anew below, or for this connection alone, or not for a client to say.
+                _ => {}
+            }
+        }
+        self.write_ours();
+        for (name, value) in self.view.added() {
+            if name != "host" && filters.edits.keep(name.as_bytes()) {
+                write::field(self.out, name.as_bytes(), value.as_bytes());
+            }
+        }
+        self.filters.edits.write(self.out);
+        if self.upgrade {
+            self.out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        }
+        match request.body {
+            Body::Length(length) => write_length(self.out, length),
+            Body::Chunked => self.out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Body::None if had_length => write_length(self.out, 0),
+            Body::None | Body::UntilClose => {}
+        }
+        if self.settings.headers.envoy_headers
+            && let Some(limit) = matched.rule.timeouts.request
+        {
+            self.out.extend_from_slice(b"x-envoy-expected-rq-timeout-ms: ");
+            write::number(self.out, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+            self.out.extend_from_slice(b"\r\n");
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// What a proxy says of itself and of the client.
+    fn write_ours(&mut self) {
+        let edits = &self.filters.edits;
+        self.write_forwarded();
+        let mut address = SmallVec::<[u8; 48]>::new();
+        access_log::address(&mut address, SocketAddr::new(self.client, 0), false);
+        let out = &mut *self.out;
+        for (name, value) in [
+            (b"x-forwarded-proto".as_slice(), Some(self.scheme.as_bytes())),
+            (b"x-envoy-external-address", Some(address.as_slice())),
+            (b"x-request-id", self.request_id),
+        ] {
+            if let Some(value) = value
+                && edits.keep(name)
+            {
+                write::field(out, name, value);
+            }
+        }
+    }
+
+    fn write_forwarded(&mut self) {
+        const NAME: &[u8] = b"x-forwarded-for";
+        let View { head, request, .. } = *self.view;
+        let append = client_ip::appends(&self.settings.client_ip);
+        let keep = self.view.keeps(NAME);
+        let sent = || request.fields.iter().filter(|field| keep && field.known == Known::XForwardedFor);
+        if !self.filters.edits.keep(NAME) || (!append && sent().next().is_none()) {
+            return;
+        }
+        let out = &mut *self.out;
+        out.extend_from_slice(b"x-forwarded-for: ");
+        for (place, field) in sent().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(field.value.bytes(head));
+        }
+        if append {
+            if sent().next().is_some() {
+                out.push(b',');
+            }
+            access_log::address(out, self.peer, false);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether a Connection field names this one. Credentials cannot be taken away like that: a client that could hide them from the
+    /// backend could pass for another.
+    fn is_for_this_connection(&self, name: &[u8]) -> bool {
+        let View { head, request, .. } = *self.view;
+        !name.eq_ignore_ascii_case(b"authorization")
+            && !name.eq_ignore_ascii_case(b"cookie")
+            && !name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"))
+            && request.fields.iter().any(|field| field.known == Known::Connection && Connection::names(field.value.bytes(head), name))
+    }
+}
+
+/// Appends a Content-Length.
+pub(crate) fn write_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    write::number(out, length);
+    out.extend_from_slice(b"\r\n");
+}

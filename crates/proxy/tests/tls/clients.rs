@@ -1,0 +1,90 @@
+//! Clients that must prove who they are.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{PublicKeyData, SanType, SerialNumber, date_time_ymd};
+use sha2::{Digest, Sha256};
+use weir_model::{ClientValidation, ClientValidationMode, NameKind, StringMatch, Tls};
+
+use super::authority::{Authority, Issued};
+use super::bench::*;
+use super::support::*;
+
+pub fn required(authority: &Authority) -> ClientValidation {
+    ClientValidation {
+        mode: ClientValidationMode::Require,
+        authorities: authority.pem(),
+        revoked: None,
+        revocation_of_leaf_only: false,
+        spki_hashes: vec![],
+        certificate_hashes: vec![],
+        names: vec![],
+        allow_expired: false,
+    }
+}
+
+#[tokio::test]
+async fn each_client_is_judged_by_its_listeners_terms() {
+    let (origin, ca, others) = (Origin::plain().await, Authority::new(), Authority::new());
+    let server = ca.issue(&["*.test"]);
+    let valid = ca.issue_with(&["client.example"], |params| {
+        let uri = SanType::URI("spiffe://example/client".try_into().unwrap());
+        let email = SanType::Rfc822Name("me@client.example".try_into().unwrap());
+        params.subject_alt_names.extend([uri, email, SanType::IpAddress("192.0.2.7".parse().unwrap())]);
+    });
+    let wildcard = ca.issue(&["*.client.example"]);
+    let stranger = others.issue(&["client.example"]);
+    let revoked = ca.issue_with(&["client.example"], |params| params.serial_number = Some(SerialNumber::from(7u64)));
+    let expired = ca.issue_with(&["client.example"], |params| {
+        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    });
+    let base = required(&ca);
+    let hash = |issued: &Issued| hex::encode(Sha256::digest(&issued.der));
+    let pin = STANDARD.encode(Sha256::digest(valid.key.subject_public_key_info()));
+    let exact = |kind, text: &str| (kind, StringMatch::Exact(text.into()));
+    let named = |names: Vec<(NameKind, StringMatch)>| ClientValidation { names, ..base.clone() };
+    let mode = |mode| ClientValidation { mode, ..base.clone() };
+    // Terms, and which of: nobody, valid, wildcard, stranger, revoked, expired are served.
+    let cases = [
+        (base.clone(), "-vwxr-".replace('x', "-")),
+        (ClientValidation { revoked: Some(ca.revoke(&[7])), ..base.clone() }, "-vw---".into()),
+        (ClientValidation { allow_expired: true, ..base.clone() }, "-vw-re".into()),
+        (mode(ClientValidationMode::VerifyIfGiven), "nvw-r-".into()),
+        (mode(ClientValidationMode::RequireAny), "-vwsre".into()),
+        (mode(ClientValidationMode::Request), "nvwsre".into()),
+        (ClientValidation { spki_hashes: vec![pin.as_str().into()], ..base.clone() }, "-v----".into()),
+        (
+            ClientValidation { certificate_hashes: vec![hash(&wildcard).into()], spki_hashes: vec![pin.into()], ..base.clone() },
+            "-vw---".into(),
+        ),
+        (ClientValidation { certificate_hashes: vec![hash(&stranger).into()], ..mode(ClientValidationMode::RequireAny) }, "---s--".into()),
+        (ClientValidation { certificate_hashes: vec![hash(&stranger).into()], authorities: "".into(), ..base.clone() }, "---s--".into()),
+        (named(vec![exact(NameKind::Uri, "spiffe://example/client")]), "-v----".into()),
+        (named(vec![exact(NameKind::Email, "me@client.example")]), "-v----".into()),
+        (named(vec![exact(NameKind::Ip, "192.0.2.7")]), "-v----".into()),
+        (named(vec![exact(NameKind::Dns, "sub.client.example"), exact(NameKind::Uri, "no")]), "--w---".into()),
+        (named(vec![(NameKind::Dns, StringMatch::Suffix("client.example".into()))]), "-vw-r-".into()),
+        (named(vec![exact(NameKind::Dns, "other.example")]), "------".into()),
+    ];
+    let listeners: Vec<_> = (0..cases.len()).map(|at| (format!("l{at:02}"), format!("l{at:02}.test"))).collect();
+    let made = listeners.iter().zip(&cases).map(|((listener, host), (validation, _))| {
+        let tls = Tls { client_validation: Some(validation.clone()), ..tls(&[&server]) };
+        (listener.as_str(), host.as_str(), tls)
+    });
+    let bench = Bench::start(secure(made.collect(), vec![forward("b")], origin.address)).await;
+    let clients =
+        [(None, 'n'), (Some(&valid), 'v'), (Some(&wildcard), 'w'), (Some(&stranger), 's'), (Some(&revoked), 'r'), (Some(&expired), 'e')];
+    for ((_, host), (validation, expected)) in listeners.iter().zip(&cases) {
+        let mut outcome = String::new();
+        for (identity, letter) in clients {
+            let config = Hand { identity, ..Hand::new(&ca) }.config();
+            outcome.push(if served(&bench, host, &config).await.is_ok() { letter } else { '-' });
+        }
+        assert_eq!(outcome, *expected, "{validation:?}");
+    }
+    let metrics = bench.metrics().await;
+    let label = format!("{{envoy_listener_address=\"{}_{PORT}\"}}", bench.address);
+    let without = cases.iter().filter(|(_, expected)| !expected.starts_with('n')).count();
+    assert!(metrics.contains(&format!("envoy_listener_ssl_fail_verify_no_cert{label} {without}\n")), "{metrics}");
+    bench.plane.drain(std::time::Duration::ZERO).await;
+}
