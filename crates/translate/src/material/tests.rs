@@ -69,7 +69,7 @@ fn what_cannot_be_used_says_why_and_shows_nothing() {
 
 #[test]
 fn of_authorities_nothing_but_certificates_is_kept() {
-    let trust = |data: serde_json::Value| Trust::of_config_map(&json!({ "data": data }));
+    let trust = |data: Value| Trust::of_config_map(&json!({ "data": data }));
     let mixed = format!("{A_KEY}{CA}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert_eq!(trust(json!({ "ca.crt": mixed })).authorities, Some(Ok(CA.into())));
     assert!(matches!(trust(json!({ "ca.crt": A_KEY })).authorities, Some(Err(_))));
