@@ -1,8 +1,8 @@
 //! What workers read: immutable parts that the control thread replaces, each behind a version number that is cheap to compare.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use weir_limits::Cell;
@@ -55,6 +55,10 @@ pub(crate) struct Port {
     pub(crate) config: Versioned<PortConfig>,
     /// One for each worker.
     pub(crate) stats: Vec<HttpStats>,
+    /// Connections that were refused, ever.
+    pub(crate) refused: AtomicU64,
+    /// Of those the ones that are not closed yet.
+    pub(crate) held: AtomicU64,
 }
 
 /// What a port does.

@@ -88,7 +88,8 @@ impl Mutation {
     }
 
     fn removes(&self, name: &[u8]) -> bool {
-        self.remove.iter().any(|it| it.as_str().as_bytes().eq_ignore_ascii_case(name)) || self.remove_on_match.iter().any(|it| it.matches(name))
+        self.remove.iter().any(|it| it.as_str().as_bytes().eq_ignore_ascii_case(name))
+            || self.remove_on_match.iter().any(|it| it.matches(name))
     }
 }
 

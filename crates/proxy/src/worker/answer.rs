@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use weir_http1::{Body, Connection, Known, write};
 
-use super::head::write_length;
 use super::edit::Edits;
+use super::head::write_length;
 use super::work::Work;
 use crate::clock;
 use crate::mutation::Mutation;
@@ -73,7 +73,11 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
         let keep = match field.known {
             Known::ContentLength => request.is_head || response.status == 304,
             Known::Connection | Known::HopByHop | Known::TransferEncoding | Known::Upgrade => false,
-            _ => edits.keep(name) && client.is_none_or(|it| it.late.keeps(name)) && !(response.connection.names && is_named(response, head, name)),
+            _ => {
+                edits.keep(name)
+                    && client.is_none_or(|it| it.late.keeps(name))
+                    && !(response.connection.names && is_named(response, head, name))
+            }
         };
         if keep {
             write::field(out, name, field.value.bytes(head));

@@ -132,6 +132,10 @@ impl Link {
         self.tick_after(settings.timeouts.idle).min(age)
     }
 
+    fn set_idle(&self, idle: bool) {
+        self.worker.timers.set_idle(self.timer, idle.then(|| self.worker.now()));
+    }
+
     fn set_active(&mut self, active: bool) {
         if self.active != active {
             self.active = active;
@@ -169,6 +173,7 @@ impl Downstream {
             }
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
+                self.link.set_idle(false);
                 self.link.set_active(true);
                 let next = self.converse(&mut work).await;
                 if next == Next::Linger {
@@ -177,7 +182,10 @@ impl Downstream {
                 self.link.set_active(false);
                 self.link.worker.works.give(work);
                 match next {
-                    Next::Again => self.link.set_deadline(self.link.idle_deadline(&self.link.socket.config())),
+                    Next::Again => {
+                        self.link.set_deadline(self.link.idle_deadline(&self.link.socket.config()));
+                        self.link.set_idle(true);
+                    }
                     Next::Nothing => {}
                     Next::Linger | Next::Close => return,
                 }
@@ -353,9 +361,17 @@ mod tests {
         let cell = team.ledger.cell("ns/eg/http");
         let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
         let (secure, clients) = (vec![], vec![]);
-        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
+        let config =
+            PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
-        let port = Port { key, stat_prefix: String::new(), config: Versioned::new(config), stats: crate::stats::per_worker(1) };
+        let port = Port {
+            key,
+            stat_prefix: String::new(),
+            config: Versioned::new(config),
+            stats: crate::stats::per_worker(1),
+            refused: 0.into(),
+            held: 0.into(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let socket = Socket {

@@ -292,7 +292,11 @@ fn prepare_attempt(link: &Link, work: &mut Work) {
 fn keep(link: &Link, work: &mut Work, endpoint: &Endpoint) {
     let worker = &link.worker;
     let response = &work.response;
-    let reusable = !work.plan.upgrade && !response.connection.close && response.body != Body::UntilClose && work.flow.uploaded && !work.flow.upload_broken;
+    let reusable = !work.plan.upgrade
+        && !response.connection.close
+        && response.body != Body::UntilClose
+        && work.flow.uploaded
+        && !work.flow.upload_broken;
     if let Some(upstream) = work.upstream.take()
         && reusable
         && work.output.is_empty()
@@ -513,14 +517,14 @@ fn fail(connection: &Downstream, work: &mut Work, failure: Failure) -> Option<Ne
             if let Some((status, flags, details)) = by_listener {
                 (Reply::new(status, flags, Details::Text(details), "the request took too long\n").closing(), details)
             } else {
-            let (flags, details) = if now >= work.plan.deadline {
-                ("UT", "response_timeout")
-            } else if now >= work.flow.attempt_deadline {
-                ("UT", "upstream_per_try_timeout")
-            } else {
-                ("SI", "stream_idle_timeout")
-            };
-            (Reply::new(504, flags, Details::Text(details), "upstream request timeout\n"), details)
+                let (flags, details) = if now >= work.plan.deadline {
+                    ("UT", "response_timeout")
+                } else if now >= work.flow.attempt_deadline {
+                    ("UT", "upstream_per_try_timeout")
+                } else {
+                    ("SI", "stream_idle_timeout")
+                };
+                (Reply::new(504, flags, Details::Text(details), "upstream request timeout\n"), details)
             }
         }
     };

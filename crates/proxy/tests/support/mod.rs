@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use weir_model::{
-    Action, Answer, Backend, BackendName, ClientSettings, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope, Listener,
-    ListenerName, ListenerState, Match, Model, ObjectName, PathMatch, Protocol, Publish, Report, Route, Rule, Target, Timeouts, Weighted,
+    Action, Answer, Backend, BackendName, ClientSettings, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope,
+    Listener, ListenerName, ListenerState, Match, Model, ObjectName, PathMatch, Protocol, Publish, Report, Route, Rule, Target, Timeouts,
+    Weighted,
 };
 use weir_proxy::{Attachment, BindPlan, DataPlane, LogSink, Settings};
 
