@@ -73,7 +73,10 @@ fn of_authorities_nothing_but_certificates_is_kept() {
     let mixed = format!("{A_KEY}{CA}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert_eq!(trust(json!({ "ca.crt": mixed })).authorities, Some(Ok(CA.into())));
     assert!(matches!(trust(json!({ "ca.crt": A_KEY })).authorities, Some(Err(_))));
-    assert_eq!(trust(json!({ "other": CA })), Trust::default());
+    assert_eq!(trust(json!({ "other": CA, "more": CA })), Trust::default());
+    let sole = trust(json!({ "other": CA }));
+    assert_eq!(sole, Trust { authorities: Some(Ok(CA.into())), revoked: None }, "the only key there is will do");
+    assert_eq!(trust(json!({ "password": "hunter2" })), Trust::default());
     assert_eq!(trust(json!({ "ca.crl": CRL })).revoked, Some(Ok(CRL.into())));
     for bad in [
         CA,
