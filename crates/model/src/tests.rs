@@ -100,8 +100,40 @@ fn ranges_of_addresses_are_read_and_hold_what_they_say() {
     }
 }
 
+fn secure_listener() -> Listener {
+    let tls = Tls {
+        certificates: vec![Certificate { name: "ns/cert".into(), chain: "CHAIN".into(), key: Secret("KEY".into()) }],
+        min_version: TlsVersion::V1_2,
+        max_version: TlsVersion::V1_3,
+        ciphers: Vec::new(),
+        curves: Vec::new(),
+        alpn: vec!["http/1.1".into()],
+        client_validation: None,
+        tickets: false,
+    };
+    let mut client = ClientSettings::default();
+    client.timeouts.idle = None;
+    client.headers.early_request.remove = vec![HeaderName::new("x-gone").expect("a name")];
+    Listener { protocol: Protocol::Https(Arc::new(tls)), client: Arc::new(client), ..(*listener("https", 443)).clone() }
+}
+
 #[test]
 fn keys_are_never_shown() {
-    let certificate = Certificate { name: "ns/cert".into(), chain: "CHAIN".into(), key: Secret("KEY".into()) };
-    assert!(!format!("{certificate:?}").contains("KEY"));
+    let listener = secure_listener();
+    assert!(!format!("{listener:?}").contains("KEY"));
+    let mut model = Model::default();
+    model.listeners.insert(listener.name.clone(), Arc::new(listener));
+    let shown = Model::default().diff(&model.redacted());
+    let shown = serde_json::to_string(&shown).expect("serialises");
+    assert!(shown.contains("(secret)") && !shown.contains("KEY"), "{shown}");
+}
+
+#[test]
+fn what_is_left_out_on_the_wire_is_as_by_default_there() {
+    let listener = secure_listener();
+    let wire = serde_json::to_string(&listener).expect("serialises");
+    assert!(wire.contains("KEY"), "the data plane needs it");
+    assert!(!wire.contains("http1\""), "as by default: {wire}");
+    let there: Listener = serde_json::from_str(&wire).expect("parses");
+    assert_eq!(there, listener);
 }

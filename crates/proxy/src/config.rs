@@ -55,6 +55,10 @@ pub(crate) struct Port {
     pub(crate) config: Versioned<PortConfig>,
     /// One for each worker.
     pub(crate) stats: Vec<HttpStats>,
+    /// Connections that were refused, ever.
+    pub(crate) refused: AtomicU64,
+    /// Of those the ones that are not closed yet.
+    pub(crate) held: AtomicU64,
 }
 
 /// What a port does.

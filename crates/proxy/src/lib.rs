@@ -13,6 +13,7 @@
 
 mod access_log;
 mod admin;
+mod ceiling;
 mod client;
 mod client_ip;
 mod clock;
@@ -23,6 +24,7 @@ mod mailbox;
 mod mutation;
 mod proxy_protocol;
 mod stats;
+mod storm;
 mod tls;
 mod worker;
 
@@ -49,6 +51,8 @@ pub struct Settings {
     pub ready_port: u16,
     /// How long waits may take.
     pub timeouts: Timeouts,
+    /// The most connections of clients, of all gateways together; none: what file descriptors and memory can carry.
+    pub max_connections: Option<u64>,
     /// The most idle connections that a worker keeps to one endpoint.
     pub max_idle_upstream: usize,
 }
@@ -70,6 +74,7 @@ impl Default for Settings {
             metrics_port: 19001,
             ready_port: 19003,
             timeouts: Timeouts::default(),
+            max_connections: None,
             max_idle_upstream: 512,
         }
     }

@@ -30,8 +30,13 @@ pub(crate) struct Storm {
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// Since when it is measured, and the count of refusals then.
-    Listening { since: Instant, refused: u64 },
-    Unlistening { since: Instant },
+    Listening {
+        since: Instant,
+        refused: u64,
+    },
+    Unlistening {
+        since: Instant,
+    },
 }
 
 /// What is to be done.

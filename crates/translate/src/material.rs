@@ -58,22 +58,33 @@ impl Secret {
         } else {
             Pair::OtherType
         };
-        Self { pair, trust: Trust::read(field) }
+        Self { pair, trust: Trust::read(field, sole_key([object.get("data"), object.get("stringData")])) }
     }
 }
 
 impl Trust {
     /// Keeps what may be needed of a ConfigMap.
     pub(crate) fn of_config_map(object: &Value) -> Self {
-        Self::read(|key| object.get("data")?.get(key)?.as_str().map(|it| it.as_bytes().to_vec()))
+        let field = |key: &str| object.get("data")?.get(key)?.as_str().map(|it| it.as_bytes().to_vec());
+        Self::read(field, sole_key([object.get("data")]))
     }
 
-    fn read(field: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
+    /// Where the expected key is missing, the only one there is will do, if it holds what is looked for (Envoy Gateway does the same).
+    fn read(field: impl Fn(&str) -> Option<Vec<u8>>, sole: Option<&str>) -> Self {
+        let sole = sole.and_then(&field).unwrap_or_default();
+        let given = |key: &str| field(key).filter(|it| !it.is_empty());
         Self {
-            authorities: field("ca.crt").filter(|it| !it.is_empty()).map(|it| authorities(&it)),
-            revoked: field("ca.crl").filter(|it| !it.is_empty()).map(|it| revocations(&it)),
+            authorities: given("ca.crt").map(|it| authorities(&it)).or_else(|| authorities(&sole).ok().map(Ok)),
+            revoked: given("ca.crl").map(|it| revocations(&it)).or_else(|| revocations(&sole).ok().map(Ok)),
         }
     }
+}
+
+/// The key of an object that has only one.
+fn sole_key<const N: usize>(parts: [Option<&Value>; N]) -> Option<&str> {
+    let mut keys = parts.into_iter().flatten().filter_map(Value::as_object).flat_map(|it| it.keys());
+    let key = keys.next()?;
+    keys.next().is_none().then_some(key)
 }
 
 /// A field of a Secret, decoded; `stringData` is what the API server would have put into `data`.

@@ -34,9 +34,9 @@ pub enum Kind {
     Service,
     /// `discovery.k8s.io` EndpointSlice.
     EndpointSlice,
-    /// Secret. Of its contents `tls.crt` and `tls.key` are kept where it is of type `kubernetes.io/tls`, and `ca.crt` and `ca.crl`.
+    /// Secret. Of its contents `tls.crt` and `tls.key` are kept where it is of type `kubernetes.io/tls`, and certificates and revocation lists in `ca.crt` and `ca.crl`.
     Secret,
-    /// ConfigMap. Of its contents `ca.crt` and `ca.crl` are kept.
+    /// ConfigMap. Of its contents certificates and revocation lists in `ca.crt` and `ca.crl` are kept.
     ConfigMap,
     /// Namespace.
     Namespace,

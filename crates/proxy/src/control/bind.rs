@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// How many connections may wait to be accepted.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Binds `address` once for each worker. Tried without SO_REUSEPORT first, unless the address is `ours` already: with it, another process
 /// of the same user would share the traffic and nobody would notice.

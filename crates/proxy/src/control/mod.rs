@@ -5,6 +5,7 @@ mod compile;
 mod refusals;
 mod resolve;
 mod state;
+mod storms;
 mod view;
 
 use std::cell::RefCell;
@@ -20,17 +21,21 @@ use tokio::task::LocalSet;
 use weir_limits::Ledger;
 use weir_model::{Answer, GatewayName, Publish, Report};
 
+pub(crate) use bind::BACKLOG;
 pub(crate) use refusals::{Refusals, Refusee};
 use state::Control;
 pub(crate) use view::{Readiness, View};
 
 use crate::access_log::Logger;
+use crate::ceiling::{self, Means};
 use crate::mailbox::Mailbox;
 use crate::worker::{self, HANDOFFS, Load, Member, Order, Team};
 use crate::{BindPlan, LogSink, Settings, admin};
 
 /// How often limits are looked at while one of them refuses, and failed binds while there are any.
 const BUSY: Duration = Duration::from_millis(100);
+/// What the ledger calls the limit over all connections.
+const CEILING: &str = "process";
 /// How often numbers are reported.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -94,6 +99,9 @@ fn team(settings: Settings) -> io::Result<(Arc<Team>, Vec<mpsc::Receiver<worker:
         })
         .unzip();
     let ledger = Ledger::new();
+    let ceiling = ceiling::derive(Means::look(), settings.max_connections);
+    tracing::info!(connections = ceiling.value, derivation = %ceiling.derivation, "the most connections that this process takes");
+    ledger.set_ceiling(CEILING.into(), ceiling.value);
     let hall = ledger.cell(compile::HALL);
     let team = Team { settings, ledger, hall, logger: Logger::start()?, refusals: Arc::default(), members };
     Ok((Arc::new(team), handoffs))
@@ -108,7 +116,7 @@ pub(crate) fn team_for_tests() -> Arc<Team> {
 async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
     let control = Rc::new(RefCell::new(Control::new(shared.clone(), admin.clone())));
     loop {
-        let pause = if control.borrow().is_busy() { BUSY } else { CALM };
+        let pause = control.borrow_mut().pause();
         tokio::select! {
             commands = shared.commands.take() => {
                 for command in commands {
@@ -120,7 +128,12 @@ async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
                 }
             }
             () = shared.team.refusals.noticed() => {}
-            () = tokio::time::sleep(pause) => control.borrow_mut().retry_binds(),
+            () = tokio::time::sleep(pause) => {
+                if pause == storms::WATCH {
+                    continue;
+                }
+                control.borrow_mut().retry_binds();
+            }
         }
         control.borrow_mut().tell();
     }

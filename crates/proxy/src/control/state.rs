@@ -16,9 +16,11 @@ use weir_model::{
 };
 
 use super::refusals::{News, Told};
+use super::storms::{Storms, WATCH};
 use super::view::Readiness;
 use super::{Shared, View, bind, compile, resolve};
 use crate::access_log::RefusedLine;
+use crate::ceiling::QUIET;
 use crate::config::{Port, PortKey, Socket, Versioned};
 use crate::stats::per_worker;
 use crate::worker::Order;
@@ -41,6 +43,9 @@ pub(crate) struct Control {
     resolvers: BTreeMap<BackendName, (Arc<Backend>, AbortHandle)>,
     limits: BTreeMap<Arc<str>, Arc<Limit>>,
     told: Told,
+    storms: Storms,
+    /// What was said last about the ceiling: when, and how many it had refused.
+    told_ceiling: Option<(Instant, u64)>,
     /// The newest controller's line.
     answers: Option<mpsc::Sender<Answer>>,
     last_report: Option<(Instant, Arc<Report>)>,
@@ -82,6 +87,8 @@ impl Control {
             resolvers: BTreeMap::new(),
             limits: BTreeMap::new(),
             told: Told::default(),
+            storms: Storms::default(),
+            told_ceiling: None,
             answers: None,
             last_report: None,
         }
@@ -219,7 +226,14 @@ impl Control {
             match self.ports.get(&key) {
                 Some(port) => port.config.store(Arc::new(config)),
                 None => {
-                    let port = Port { key: key.clone(), stat_prefix, config: Versioned::new(config), stats: per_worker(workers) };
+                    let port = Port {
+                        key: key.clone(),
+                        stat_prefix,
+                        config: Versioned::new(config),
+                        stats: per_worker(workers),
+                        refused: 0.into(),
+                        held: 0.into(),
+                    };
                     self.ports.insert(key, Arc::new(port));
                 }
             }
@@ -383,8 +397,38 @@ impl Control {
         }
     }
 
+    /// Looks whether there is a storm. How soon everything is to be looked at again.
+    pub(crate) fn pause(&mut self) -> Duration {
+        let team = self.shared.team.clone();
+        let binds = &self.binds;
+        let sockets = |port: &PortKey| {
+            let up = |(key, bind): (&BindKey, &Bind)| match bind {
+                Bind::Up(socket) if key.port == *port => Some(socket.id),
+                _ => None,
+            };
+            binds.iter().filter_map(up).collect()
+        };
+        self.storms.look(Instant::now(), &team, &self.ports, sockets);
+        match (self.storms.is_any(), self.is_busy()) {
+            (true, _) => WATCH,
+            (false, true) => super::BUSY,
+            (false, false) => super::CALM,
+        }
+    }
+
+    /// Says that the process has no room, if it has refused anybody for that.
+    fn tell_ceiling(&mut self) {
+        let (now, ceiling) = (Instant::now(), self.shared.team.ledger.ceiling());
+        let (at, told) = self.told_ceiling.unwrap_or((now, 0));
+        if ceiling.refused > told && (self.told_ceiling.is_none() || now >= at + QUIET) {
+            let (refused, most, current) = (ceiling.refused - told, ceiling.value, ceiling.current);
+            tracing::warn!(refused, most, current, "connections refused: the process can take no more (raise `ulimit -n`)");
+            self.told_ceiling = Some((now, ceiling.refused));
+        }
+    }
+
     /// Whether something has to be looked at again soon.
-    pub(crate) fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         self.binds.values().any(|bind| matches!(bind, Bind::Down { .. })) || self.states().iter().any(|state| self.told.is_open(state))
     }
 
@@ -411,6 +455,7 @@ impl Control {
     }
 
     fn tell_limits(&mut self) {
+        self.tell_ceiling();
         let now = Instant::now();
         let states = self.states();
         if !states.iter().any(|state| self.told.is_open(state)) {

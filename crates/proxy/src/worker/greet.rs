@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use rustix::net::sockopt;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -28,11 +27,12 @@ use weir_limits::Slot;
 
 use super::Worker;
 use super::connection::{Downstream, Interrupt, Link};
+use super::listen;
 use super::local::LocalSocket;
 use super::preface;
+use super::refused::reset;
 use super::stream::Stream;
 use crate::config::SecureListener;
-use crate::control::Refusee;
 use crate::stats::{Count, TlsStats};
 use crate::tls::{Failed, Greeting, Heard, Progress, Secure, Session};
 
@@ -152,11 +152,11 @@ async fn name(mut guest: Guest) -> Result<(Guest, Arc<SecureListener>, Heard), T
     let config = guest.link.socket.config();
     let Some(listener) = config.port.secure(heard.server_name.as_deref()) else { return Err(Turned::Away(|stats| &stats.no_match)) };
     if let Err(refusal) = guest.slot.transfer(&listener.cell) {
-        reset(&guest.tcp);
-        let local = guest.link.socket.socket.address;
-        let refusee = Refusee { client: guest.link.peer, local, current: refusal.current };
-        drop(guest.tcp);
-        guest.link.worker.team.refusals.note(&refusal.limit, refusee);
+        let Guest { link, slot: _in_the_hall, tcp } = guest;
+        if let Ok(tcp) = tcp.into_std() {
+            let delay = listener.listener.client.connection.close_delay;
+            listen::refuse(&link.worker, &link.socket, tcp.into(), link.peer, &refusal, delay);
+        }
         return Err(Turned::Silently);
     }
     Ok((guest, listener.clone(), heard))
@@ -268,9 +268,4 @@ async fn part(link: &Link, secure: &mut Secure) {
     });
     // However it ended, the connection is closed now.
     let _ = drained.await;
-}
-
-/// Makes closing a reset: no TIME_WAIT on our side, nothing to drain, and the client knows at once.
-fn reset(tcp: &TcpStream) {
-    let _ = sockopt::set_socket_linger(tcp, Some(Duration::ZERO));
 }

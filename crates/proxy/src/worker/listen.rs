@@ -4,22 +4,25 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use weir_limits::Slot;
+use weir_limits::{Refusal, Slot};
+use weir_model::{ConnectionSettings, TcpKeepalive};
 
 use super::connection::{Downstream, Link};
 use super::local::LocalSocket;
+use super::refused::reset;
 use super::stream::Stream;
 use super::{Handoff, Worker, greet};
-use crate::control::Refusee;
+use crate::control::{BACKLOG, Refusee};
+use crate::mailbox::Flow;
 
-/// How many connections are accepted before others get their turn, so that a flood of them cannot starve those that are served.
-const BATCH: usize = 16;
 /// How long accepting pauses when descriptors have run out: asking again at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,23 +31,52 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The listening descriptor is held as a stream: what is wanted of the runtime is readiness alone. Its own listener would register each
 /// connection before it is known whether it stays here, or at all; and what it has for bare descriptors is unsafe.
 pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener: TcpListener) {
-    let listener = match TcpStream::from_std(OwnedFd::from(listener).into()) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(address = %socket.socket.address, %error, "cannot accept connections"),
-    };
+    let mut listener = OwnedFd::from(listener);
+    loop {
+        // Registered anew after each pause: a registration that has seen a socket stop listening never rests again.
+        let registered = match TcpStream::from_std(listener.into()) {
+            Ok(registered) => registered,
+            Err(error) => return tracing::error!(address = %socket.socket.address, %error, "cannot accept connections"),
+        };
+        tokio::select! {
+            () = accept_all(&worker, &socket, &registered) => return,
+            () = socket.valve.is(Flow::Stopped) => {}
+        }
+        listener = match registered.into_std() {
+            Ok(listener) => listener.into(),
+            Err(error) => return tracing::error!(address = %socket.socket.address, %error, "cannot accept connections"),
+        };
+        // From here on the kernel refuses; connections that are open stay so.
+        let stopped = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+        socket.valve.is(Flow::Open).await;
+        if stopped.is_ok()
+            && let Err(error) = rustix::net::listen(&listener, BACKLOG)
+        {
+            return tracing::error!(address = %socket.socket.address, %error, "cannot listen again");
+        }
+    }
+}
+
+/// Accepts while it is polled.
+async fn accept_all(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, listener: &TcpStream) {
     let mut starved = false;
     loop {
         if listener.readable().await.is_err() {
             return;
         }
+        // So many before others get their turn, so that a flood cannot starve those that are served.
+        let batch = match socket.config().port.client(0).settings.connection.max_accept_per_socket_event {
+            0 => usize::MAX,
+            some => some as usize,
+        };
         let mut all = false;
-        for _ in 0..BATCH {
-            let accept = || Ok(acceptfrom_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
+        for _ in 0..batch {
+            let accept = || Ok(acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
             match listener.try_io(Interest::READABLE, accept) {
                 Ok((descriptor, peer)) => {
                     starved = false;
                     if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
-                        admit(&worker, &socket, descriptor, peer);
+                        admit(worker, socket, descriptor, peer);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -68,19 +100,59 @@ pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener
     }
 }
 
+/// A worker refused `peer`: closes the connection, at once or after the listener's delay.
+pub(crate) fn refuse(
+    worker: &Rc<Worker>,
+    socket: &LocalSocket,
+    descriptor: OwnedFd,
+    peer: SocketAddr,
+    refusal: &Refusal,
+    close_delay: Option<Duration>,
+) {
+    let port = &socket.socket.port;
+    match close_delay {
+        Some(delay) if !delay.is_zero() => worker.hold_refused(descriptor, port, refusal.value, delay),
+        _ => reset(&descriptor),
+    }
+    port.refused.fetch_add(1, Ordering::Relaxed);
+    worker.make_room(&port.key.gateway);
+    let refusee = Refusee { client: peer, local: socket.socket.address, current: refusal.current };
+    worker.team.refusals.note(&refusal.limit, refusee);
+}
+
+/// Sets what the listener wants of its connections. What cannot be set is left as it is: the connection works all the same.
+fn tune(settings: &ConnectionSettings, keepalive: Option<&TcpKeepalive>, descriptor: &OwnedFd) {
+    let socket = SockRef::from(descriptor);
+    if let Some(bytes) = settings.socket_buffer_limit {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        // The kernel doubles what it is given, for its own use.
+        let _ = socket.set_recv_buffer_size(bytes);
+        let _ = socket.set_send_buffer_size(bytes);
+    }
+    if let Some(TcpKeepalive { probes, idle, interval }) = keepalive {
+        let mut keepalive = socket2::TcpKeepalive::new();
+        if let Some(idle) = idle {
+            keepalive = keepalive.with_time(*idle);
+        }
+        if let Some(interval) = interval {
+            keepalive = keepalive.with_interval(*interval);
+        }
+        if let Some(probes) = probes {
+            keepalive = keepalive.with_retries(*probes);
+        }
+        let _ = socket.set_tcp_keepalive(&keepalive);
+    }
+}
+
 fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, peer: SocketAddr) {
     let config = socket.config();
     // Which listener a TLS client wants is not known before it has spoken.
     let cell = if config.port.secure.is_empty() { &config.port.cell } else { &worker.team.hall };
+    let settings = &config.port.client(0).settings;
     match worker.team.ledger.acquire(cell) {
-        Err(refusal) => {
-            // A reset: no TIME_WAIT on our side, nothing to drain, and the client knows at once.
-            let _ = sockopt::set_socket_linger(&descriptor, Some(Duration::ZERO));
-            drop(descriptor);
-            let refusee = Refusee { client: peer, local: socket.socket.address, current: refusal.current };
-            worker.team.refusals.note(&refusal.limit, refusee);
-        }
+        Err(refusal) => refuse(worker, socket, descriptor, peer, &refusal, settings.connection.close_delay),
         Ok(slot) => {
+            tune(&settings.connection, settings.tcp_keepalive.as_ref(), &descriptor);
             let handoff = Handoff { socket: socket.socket.id, descriptor, peer, slot };
             if let Some(Handoff { descriptor, peer, slot, .. }) = hand_over(worker, handoff) {
                 serve(worker, socket, descriptor, peer, slot);

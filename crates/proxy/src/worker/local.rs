@@ -12,6 +12,7 @@ use weir_model::FailReason;
 use super::upstream::{Endpoint, Endpoints};
 use crate::access_log::LogBuffer;
 use crate::config::{BackendState, PortConfig, RuleConfig, Socket, TargetConfig};
+use crate::mailbox::Valve;
 
 /// A socket that this worker listens on.
 pub(crate) struct LocalSocket {
@@ -19,6 +20,8 @@ pub(crate) struct LocalSocket {
     pub(crate) log: Rc<LogBuffer>,
     /// Connections that came in by it and are served by this worker.
     pub(crate) connections: Cell<usize>,
+    /// Whether the kernel is left to refuse connections.
+    pub(crate) valve: Valve,
     /// Rung when `connections` falls to 0.
     emptied: Notify,
     version: Cell<u64>,
@@ -64,6 +67,7 @@ impl LocalSocket {
             socket,
             log,
             connections: Cell::new(0),
+            valve: Valve::default(),
             emptied: Notify::new(),
             version: Cell::new(version),
             config: RefCell::new(Rc::new(config)),

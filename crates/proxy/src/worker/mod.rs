@@ -12,6 +12,7 @@ mod listen;
 mod local;
 mod preface;
 mod pump;
+mod refused;
 mod stream;
 mod timers;
 mod upstream;
@@ -32,9 +33,11 @@ use rand::{RngCore, SeedableRng};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, LocalSet};
 use weir_limits::{Ledger, Slot};
+use weir_model::GatewayName;
 
 pub(crate) use answer::Details;
 use local::LocalSocket;
+use refused::Refused;
 use timers::{NEVER, Timers};
 use upstream::Endpoints;
 use work::Works;
@@ -42,12 +45,15 @@ use work::Works;
 use crate::Settings;
 use crate::access_log::{LogBuffer, Logger};
 use crate::clock::{Clock, TICK};
-use crate::config::Socket;
+use crate::config::{Port, Socket};
 use crate::control::Refusals;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Flow, Mailbox};
 
 /// How often idle upstream connections are looked through, in ticks.
 const SWEEP_EVERY: u32 = 10;
+/// How long a connection must have been idle before it is closed to make room for a client that a limit refuses: as long as a client may
+/// take for a request's head.
+const LONG_IDLE: Duration = Duration::from_secs(10);
 /// How long the ticker sleeps while no exchange is in progress.
 const SLOW: Duration = Duration::from_secs(1);
 /// How many connections may be on their way to a worker. More: the one that accepted keeps them.
@@ -59,6 +65,8 @@ pub(crate) enum Order {
     Listen(Arc<Socket>, TcpListener),
     /// Stop accepting on the socket with this id; end its connections, at the latest after `drain`. `done` is dropped when all are gone.
     Unlisten { id: u64, drain: Duration, done: mpsc::Sender<()> },
+    /// Let the kernel refuse connections to this socket, or accept them again.
+    Turn(u64, Flow),
     /// End the thread.
     Stop,
 }
@@ -132,6 +140,9 @@ pub(crate) struct Worker {
     random: RefCell<SmallRng>,
     connections: Cell<usize>,
     active: Cell<usize>,
+    refused: Refused,
+    /// The tick at which a connection was last closed to make room.
+    made_room: Cell<u32>,
     /// The tick that the ticker saw last.
     now: Cell<u32>,
     /// The ticker sleeps a tick, not longer.
@@ -170,6 +181,8 @@ impl Worker {
             random: RefCell::new(SmallRng::from_os_rng()),
             connections: Cell::new(0),
             active: Cell::new(0),
+            refused: Refused::default(),
+            made_room: Cell::new(0),
             now: Cell::new(0),
             fast: Cell::new(false),
             hurry: Notify::new(),
@@ -193,6 +206,11 @@ impl Worker {
                 match order {
                     Order::Listen(socket, listener) => self.listen(socket, listener),
                     Order::Unlisten { id, drain, done } => self.unlisten(id, drain, done),
+                    Order::Turn(id, flow) => {
+                        if let Some(listening) = self.sockets.borrow().get(&id) {
+                            listening.socket.valve.set(flow);
+                        }
+                    }
                     Order::Stop => return,
                 }
             }
@@ -235,7 +253,7 @@ impl Worker {
     async fn tick(self: Rc<Self>) {
         let mut swept = 0;
         loop {
-            let fast = self.active.get() > 0;
+            let fast = self.active.get() > 0 || !self.refused.is_empty();
             self.fast.set(fast);
             let sleep = tokio::time::sleep(if fast { TICK } else { SLOW });
             tokio::select! {
@@ -246,6 +264,7 @@ impl Worker {
             self.now.set(now);
             self.clock.renew();
             self.timers.tick(now);
+            self.refused.tick(now);
             for log in self.logs.borrow().values() {
                 log.flush();
             }
@@ -275,14 +294,37 @@ impl Worker {
     pub(crate) fn set_active(&self, active: bool) {
         if active {
             self.active.set(self.active.get() + 1);
-            if !self.fast.get() {
-                self.now.set(self.clock.tick(Instant::now()));
-                self.fast.set(true);
-                self.hurry.notify_one();
-            }
+            self.hurry();
         } else {
             self.active.set(self.active.get() - 1);
         }
+    }
+
+    /// Makes the ticker fast.
+    fn hurry(&self) {
+        if !self.fast.get() {
+            self.now.set(self.clock.tick(Instant::now()));
+            self.fast.set(true);
+            self.hurry.notify_one();
+        }
+    }
+
+    /// Holds a connection that a limit refused for a while.
+    pub(crate) fn hold_refused(&self, descriptor: OwnedFd, port: &Arc<Port>, limit: u64, delay: Duration) {
+        self.refused.hold(descriptor, port, limit, self.tick_after(delay));
+        self.hurry();
+    }
+
+    /// A client was refused: closes the connection of `gateway` that has been idle longest, if it has been for long. One at a tick, so that
+    /// a flood does not have all of them looked through again and again.
+    pub(crate) fn make_room(&self, gateway: &GatewayName) {
+        let now = self.now();
+        if self.made_room.replace(now) == now {
+            return;
+        }
+        let sockets = self.sockets.borrow();
+        let is_its = |socket: u64| sockets.get(&socket).is_some_and(|it| it.socket.socket.port.key.gateway == *gateway);
+        self.timers.end_oldest_idle(now.saturating_sub(self.ticks(LONG_IDLE)), is_its);
     }
 
     /// A connection has come.

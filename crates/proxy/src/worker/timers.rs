@@ -4,6 +4,7 @@
 //! an entry and a wake-up for each request instead.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::task::Waker;
 
 /// No deadline.
@@ -38,6 +39,8 @@ struct Entry {
     waker: Option<Waker>,
     socket: u64,
     signals: Signals,
+    /// Since which tick it is idle, after a request.
+    idle: Option<NonZeroU32>,
 }
 
 impl Timers {
@@ -84,6 +87,27 @@ impl Timers {
         if let (Some(place), Some(entry)) = (inner.deadlines.get_mut(id as usize), inner.entries.get_mut(id as usize)) {
             *place = deadline;
             entry.signals.expired = false;
+        }
+    }
+
+    /// The connection is idle since tick `since`, or is not.
+    #[inline]
+    pub(crate) fn set_idle(&self, id: u32, since: Option<u32>) {
+        if let Some(entry) = self.inner.borrow_mut().entries.get_mut(id as usize) {
+            entry.idle = since.and_then(|tick| NonZeroU32::new(tick.max(1)));
+        }
+    }
+
+    /// Ends the connection that has been idle longest, of those that were so before tick `before` and whose socket `is_meant`.
+    pub(crate) fn end_oldest_idle(&self, before: u32, is_meant: impl Fn(u64) -> bool) {
+        let mut inner = self.inner.borrow_mut();
+        let idle =
+            |entry: &&mut Entry| entry.idle.is_some_and(|since| since.get() < before) && !entry.signals.kill && is_meant(entry.socket);
+        if let Some(entry) = inner.entries.iter_mut().filter(idle).min_by_key(|entry| entry.idle) {
+            entry.signals.kill = true;
+            if let Some(waker) = &entry.waker {
+                waker.wake_by_ref();
+            }
         }
     }
 
@@ -154,6 +178,12 @@ mod tests {
         assert!(!timers.signals(a).expired);
         timers.end(1, false);
         assert!(timers.signals(a).drain && !timers.signals(a).kill);
+        timers.set_idle(b, Some(7));
+        timers.end_oldest_idle(7, |_| true);
+        timers.end_oldest_idle(8, |socket| socket != 2);
+        assert!(!timers.signals(b).kill, "not idle for long, or not meant");
+        timers.end_oldest_idle(8, |_| true);
+        assert!(timers.signals(b).kill && !timers.signals(a).kill);
         timers.remove(a);
         assert_eq!(timers.add(3), a);
         assert_eq!(timers.signals(a), Signals::default());

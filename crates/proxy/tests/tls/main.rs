@@ -1,4 +1,5 @@
 //! HTTPS on real sockets.
+#![allow(unreachable_pub, reason = "the modules of a test have no other readers")]
 
 mod authority;
 mod bench;

@@ -69,11 +69,14 @@ fn what_cannot_be_used_says_why_and_shows_nothing() {
 
 #[test]
 fn of_authorities_nothing_but_certificates_is_kept() {
-    let trust = |data: serde_json::Value| Trust::of_config_map(&json!({ "data": data }));
+    let trust = |data: Value| Trust::of_config_map(&json!({ "data": data }));
     let mixed = format!("{A_KEY}{CA}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert_eq!(trust(json!({ "ca.crt": mixed })).authorities, Some(Ok(CA.into())));
     assert!(matches!(trust(json!({ "ca.crt": A_KEY })).authorities, Some(Err(_))));
-    assert_eq!(trust(json!({ "other": CA })), Trust::default());
+    assert_eq!(trust(json!({ "other": CA, "more": CA })), Trust::default());
+    let sole = trust(json!({ "other": CA }));
+    assert_eq!(sole, Trust { authorities: Some(Ok(CA.into())), revoked: None }, "the only key there is will do");
+    assert_eq!(trust(json!({ "password": "hunter2" })), Trust::default());
     assert_eq!(trust(json!({ "ca.crl": CRL })).revoked, Some(Ok(CRL.into())));
     for bad in [
         CA,
