@@ -123,7 +123,6 @@ impl World {
             files::follow(&arguments.files).map_err(|error| Failure::new(format_args!("the files cannot be watched: {error}")))?;
         let mut applier = Applier::new(self.client.clone(), self.declared.clone()).map_err(Failure::new)?;
         let begin = async {
-            refuse_missing_namespaces(&applier, &documents, &checker).await?;
             applier.rehearse(&documents, &checker).await.map_err(all_at_once)?;
             applier.apply(&documents, &checker).await.map_err(|errors| Failure::new(errors.join("\nweir: ")))?;
             bootstrap::controller(&self.client).await.map_err(Failure::new)?;
@@ -211,9 +210,13 @@ async fn follow_files(arguments: &RunArguments, mut watched: Watched, mut applie
         let reloaded = Checker::new(&weir_api::crds())
             .map_err(|error| vec![error])
             .and_then(|mut checker| load(&arguments.files, stdin.as_deref(), &mut checker).map(|documents| (checker, documents)));
-        match reloaded {
+        let judged = match reloaded {
+            Ok((checker, documents)) => applier.rehearse(&documents, &checker).await.map(|()| (checker, documents)),
+            Err(errors) => Err(errors),
+        };
+        match judged {
             Err(errors) => tracing::error!("the files have errors, so the last good set stays in force:\n{}", errors.join("\n")),
-            Ok((checker, documents)) => match applier.follow(&documents, &checker).await {
+            Ok((checker, documents)) => match applier.apply(&documents, &checker).await {
                 Ok(summary) if summary.created + summary.configured + summary.deleted == 0 => {}
                 Ok(it) => tracing::info!(created = it.created, configured = it.configured, deleted = it.deleted, "files reloaded"),
                 Err(errors) => tracing::error!("not everything in the files could be applied:\n{}", errors.join("\n")),
@@ -230,16 +233,6 @@ fn load(paths: &[PathBuf], stdin: Option<&str>, checker: &mut Checker) -> Result
     errors.extend(files::twice(&documents, checker));
     files::in_order(&mut documents);
     if errors.is_empty() { Ok(documents) } else { Err(files::told(errors)) }
-}
-
-async fn refuse_missing_namespaces(applier: &Applier, documents: &[Document], checker: &Checker) -> Result<(), Failure> {
-    let missing = applier.missing_namespaces(documents, checker).await.map_err(Failure::new)?;
-    let errors = missing.into_iter().map(|document| {
-        let message = format!("namespace `{}` does not exist", document.namespace());
-        document.error("metadata.namespace", message, Some("declare it in the files (kind: Namespace)".to_owned())).to_string()
-    });
-    let errors: Vec<String> = errors.collect();
-    if errors.is_empty() { Ok(()) } else { Err(all_at_once(errors)) }
 }
 
 /// What a signal means before everything runs: the end, well, unless a command was to run and has not.
