@@ -169,8 +169,13 @@ fn refusal(head: &[u8], request: &Request) -> Option<Reply> {
             return Some(Reply::new(403, "-", Details::Text("upgrade_failed"), "upgrades are not supported yet\n"));
         }
     }
-    let expects = request.fields.iter().any(|field| field.known == Known::Expect);
-    (expects && !request.expects_continue)
+    // One expectation that is not known is enough, whatever stands beside it.
+    let is_unknown =
+        |field: &weir_http1::Field| field.known == Known::Expect && !field.value.bytes(head).eq_ignore_ascii_case(b"100-continue");
+    request
+        .fields
+        .iter()
+        .any(is_unknown)
         .then(|| Reply::new(417, "-", Details::Text("unknown_expectation"), "only `Expect: 100-continue` is understood\n"))
 }
 
