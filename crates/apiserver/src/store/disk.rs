@@ -103,7 +103,23 @@ fn builder() -> redb::Builder {
     builder
 }
 
+/// Makes a new database beside its place and moves it there whole: a process that ends while it is being made leaves nothing that looks damaged.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let next = path.with_extension("new");
+    let told = |error: io::Error| OpenError::Io(next.clone(), error);
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
+        _ => {}
+    }
+    own(&next).map_err(told)?;
+    drop(builder().create(&next).map_err(|e| open_error(&next, e))?);
+    fs::rename(&next, path).map_err(told)
+}
+
 fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
+    if !path.exists() {
+        create(path)?;
+    }
     own(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
     let mut database = builder().create(path).map_err(|e| open_error(path, e))?;
     // Reads every page once: damage shall be found now, not when an object is read back wrong.
