@@ -40,12 +40,13 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     crate::logging::install()?;
     raise_descriptor_limit();
     let standard_input = read_standard_input(&arguments.files)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
+    // Not before standard input is read: that is waited for without looking at signals, which must be able to end it.
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     let mut checker = Checker::new(&weir_api::crds()).map_err(Failure::new)?;
     let documents = load(&arguments.files, standard_input.as_deref(), &mut checker).map_err(all_at_once)?;
     let data_dir = arguments.data_dir.clone().map_or_else(state::default_folder, Ok)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
         let world = tokio::select! {
             world = World::start(&arguments, &data_dir) => world?,
             // What was written so far is whole, and nothing listens yet: there is nothing to drain.
