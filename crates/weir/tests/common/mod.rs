@@ -149,10 +149,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `cargo xtask test` puts a kubectl of its own in front when the system has none.
+/// The binary under test first; `cargo xtask test` puts a kubectl of its own in front when the system has none.
 fn path() -> String {
+    let ours = Path::new(binary()).parent().expect("in a folder").display();
     let path = std::env::var("PATH").unwrap_or_default();
-    std::env::var("WEIR_TEST_PATH").map_or(path.clone(), |first| format!("{first}:{path}"))
+    match std::env::var("WEIR_TEST_PATH") {
+        Ok(first) => format!("{ours}:{first}:{path}"),
+        Err(_) => format!("{ours}:{path}"),
+    }
 }
 
 /// Runs `test` in a network namespace of its own, where loopback is up, every address is there and every port is free: this test binary
