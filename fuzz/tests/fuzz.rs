@@ -4,6 +4,7 @@ use std::path::Path;
 
 use weir_fuzz::{TARGETS, driver};
 
+#[expect(clippy::print_stdout, reason = "what a test prints is shown where it fails, or on wish")]
 fn fuzz(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).expect("a target of this name");
     let tries = driver::run(name, target, Path::new(env!("CARGO_TARGET_TMPDIR")));

@@ -4,21 +4,21 @@ use std::path::Path;
 
 /// A case.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// `area/name`
-    pub name: String,
-    pub steps: Vec<Step>,
+    pub(crate) name: String,
+    pub(crate) steps: Vec<Step>,
     /// What the origin says to each request, in order.
-    pub answers: Vec<Answer>,
+    pub(crate) answers: Vec<Answer>,
     /// What it must have seen.
-    pub seen: Vec<Seen>,
+    pub(crate) seen: Vec<Seen>,
     /// Why it is known to fail.
-    pub pending: Option<String>,
+    pub(crate) pending: Option<String>,
 }
 
 /// A step of the client's or the origin's.
 #[derive(Debug)]
-pub enum Step {
+pub(crate) enum Step {
     Send { bytes: Vec<u8>, whole: bool, new: bool },
     Shut,
     HangUp,
@@ -28,7 +28,7 @@ pub enum Step {
 
 /// What the client must get.
 #[derive(Debug)]
-pub enum Expect {
+pub(crate) enum Expect {
     Answer {
         status: u16,
         close: bool,
@@ -47,7 +47,7 @@ pub enum Expect {
 
 /// What must be in an answer.
 #[derive(Debug)]
-pub enum Finding {
+pub(crate) enum Finding {
     Field(String, String),
     NoField(String),
     Body(Vec<u8>),
@@ -55,15 +55,15 @@ pub enum Finding {
 
 /// What the origin says.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub bytes: Vec<u8>,
-    pub early: bool,
-    pub then: Then,
+pub(crate) struct Answer {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) early: bool,
+    pub(crate) then: Then,
 }
 
 /// What it does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     Stay,
     Close,
     Reset,
@@ -71,18 +71,18 @@ pub enum Then {
 
 /// A request that the origin must have seen.
 #[derive(Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Or nothing at all.
-    pub maybe: bool,
+    pub(crate) maybe: bool,
     /// It ended before its end: the body is what can have been passed on of it at most.
-    pub cut: bool,
+    pub(crate) cut: bool,
     /// On the same connection as the one before, or not; none: whichever.
-    pub same: Option<bool>,
-    pub text: String,
+    pub(crate) same: Option<bool>,
+    pub(crate) text: String,
 }
 
 /// All cases below `folder`, in the order of their names.
-pub fn all(folder: &Path) -> Vec<Case> {
+pub(crate) fn all(folder: &Path) -> Vec<Case> {
     let mut cases = Vec::new();
     for area in entries(folder).into_iter().filter(|it| it.is_dir()) {
         for file in entries(&area).into_iter().filter(|it| it.extension().is_some_and(|it| it == "case")) {
@@ -197,7 +197,7 @@ fn unescape_line(line: &str) -> Vec<u8> {
 }
 
 /// The bytes that a text of a case stands for.
-pub fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

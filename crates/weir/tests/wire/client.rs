@@ -12,33 +12,33 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PIECES: usize = 600;
 
 /// A client's connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     input: Vec<u8>,
     ended: bool,
     /// All that came, for reports.
-    pub came: Vec<u8>,
+    pub(crate) came: Vec<u8>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: Head,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
     /// The connection ended before the body did.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the gateway accepts");
         stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(PATIENCE))).expect("settable");
         Self { stream, input: Vec::new(), ended: false, came: Vec::new() }
     }
 
     /// Sends; piece by piece if it shall `drip`. That the other side has closed is not an error here: it shows when its answer is read.
-    pub fn send(&mut self, bytes: &[u8], drip: bool) {
+    pub(crate) fn send(&mut self, bytes: &[u8], drip: bool) {
         let piece = if drip { bytes.len().div_ceil(PIECES).max(1) } else { bytes.len().max(1) };
         for piece in bytes.chunks(piece) {
             if self.stream.write_all(piece).is_err() {
@@ -47,12 +47,12 @@ impl Client {
         }
     }
 
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Reads one answer.
-    pub fn answer(&mut self, to_head: bool) -> Result<Answer, String> {
+    pub(crate) fn answer(&mut self, to_head: bool) -> Result<Answer, String> {
         loop {
             if let Some((head, length)) = message::head(&self.input)? {
                 let framing = head.response_framing(to_head)?;
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// Waits for an answer's head, and leaves it there; gives its status.
-    pub fn status(&mut self) -> Result<u16, String> {
+    pub(crate) fn status(&mut self) -> Result<u16, String> {
         loop {
             match message::head(&self.input)? {
                 Some((head, _)) => return head.status(),
@@ -80,12 +80,12 @@ impl Client {
     }
 
     /// Whether the other side has closed.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// Waits for the end of the connection; gives what came before it.
-    pub fn end(&mut self) -> Result<Vec<u8>, String> {
+    pub(crate) fn end(&mut self) -> Result<Vec<u8>, String> {
         while !self.ended {
             self.read()?;
         }
@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// What has come and was not read as part of an answer.
-    pub fn rest(&self) -> &[u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.input
     }
 

@@ -3,15 +3,15 @@
 
 /// A message's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    pub first: String,
+pub(crate) struct Head {
+    pub(crate) first: String,
     /// Names in lower case.
-    pub fields: Vec<(String, Vec<u8>)>,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
 }
 
 /// How a body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     Length(usize),
     Chunked,
     UntilClose,
@@ -19,15 +19,15 @@ pub enum Framing {
 
 /// A body as far as it has come: the data, how many bytes it took, and whether it is whole.
 #[derive(Debug)]
-pub struct Body {
-    pub data: Vec<u8>,
-    pub used: usize,
-    pub whole: bool,
+pub(crate) struct Body {
+    pub(crate) data: Vec<u8>,
+    pub(crate) used: usize,
+    pub(crate) whole: bool,
 }
 
 impl Head {
     /// All values of a field.
-    pub fn values(&self, name: &str) -> Vec<&[u8]> {
+    pub(crate) fn values(&self, name: &str) -> Vec<&[u8]> {
         self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_slice()).collect()
     }
 
@@ -41,7 +41,7 @@ impl Head {
     }
 
     /// The status of an answer.
-    pub fn status(&self) -> Result<u16, String> {
+    pub(crate) fn status(&self) -> Result<u16, String> {
         let mut parts = self.first.splitn(3, ' ');
         let (version, status, reason) = (parts.next(), parts.next().unwrap_or_default(), parts.next());
         if version != Some("HTTP/1.1") || reason.is_none() || status.len() != 3 {
@@ -51,12 +51,12 @@ impl Head {
     }
 
     /// How a request's body is framed.
-    pub fn request_framing(&self) -> Result<Framing, String> {
+    pub(crate) fn request_framing(&self) -> Result<Framing, String> {
         Ok(self.framing()?.unwrap_or(Framing::Length(0)))
     }
 
     /// How an answer's body is framed.
-    pub fn response_framing(&self, to_head: bool) -> Result<Framing, String> {
+    pub(crate) fn response_framing(&self, to_head: bool) -> Result<Framing, String> {
         let (framing, status) = (self.framing()?, self.status()?);
         let bodiless = status < 200 || status == 204;
         if bodiless && framing.is_some() {
@@ -82,7 +82,7 @@ impl Head {
 }
 
 /// The head at the start of `bytes` and its length; none if it is not whole yet.
-pub fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
+pub(crate) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
     let Some(end) = find(bytes, b"\r\n\r\n") else {
         let clean = lines(bytes.strip_suffix(b"\r").unwrap_or(bytes)).is_ok();
         return if clean { Ok(None) } else { Err(format!("bare CR or LF in {:?}", escaped(bytes))) };
@@ -97,7 +97,7 @@ pub fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
 }
 
 /// The body at the start of `bytes`, as far as it has come.
-pub fn body(framing: Framing, bytes: &[u8]) -> Result<Body, String> {
+pub(crate) fn body(framing: Framing, bytes: &[u8]) -> Result<Body, String> {
     match framing {
         Framing::Length(length) => {
             let used = length.min(bytes.len());
@@ -168,7 +168,7 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// Bytes as cases write them.
-pub fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         match byte {

@@ -11,31 +11,31 @@ use super::case::{Answer, Then};
 use super::message::{self, Framing, Head, escaped};
 
 /// What clients ask for to see whether all is well: it is answered with the path, whatever else the origin was told to say.
-pub const PROBE: &str = "/probe/";
+pub(crate) const PROBE: &str = "/probe/";
 
 /// A request that was seen.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// Which connection it came by.
-    pub connection: usize,
+    pub(crate) connection: usize,
     /// It ended before its end.
-    pub cut: bool,
-    pub method: String,
-    pub target: String,
-    pub head: Head,
-    pub body: Vec<u8>,
+    pub(crate) cut: bool,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What happened since the last time that somebody asked.
 #[derive(Debug, Default)]
-pub struct Record {
-    pub requests: Vec<Request>,
+pub(crate) struct Record {
+    pub(crate) requests: Vec<Request>,
     /// Targets of the probes.
-    pub probes: Vec<String>,
+    pub(crate) probes: Vec<String>,
     /// What no strict reader takes.
-    pub violations: Vec<String>,
+    pub(crate) violations: Vec<String>,
     /// Answers that were never given.
-    pub unsaid: usize,
+    pub(crate) unsaid: usize,
 }
 
 enum Command {
@@ -45,12 +45,12 @@ enum Command {
 }
 
 /// A running origin.
-pub struct Origin {
+pub(crate) struct Origin {
     commands: Sender<Command>,
 }
 
 impl Origin {
-    pub fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).expect("the origin's address is free");
         listener.set_nonblocking(true).expect("settable");
         let (commands, receiver) = channel();
@@ -59,21 +59,21 @@ impl Origin {
     }
 
     /// What it says to the next requests.
-    pub fn answers(&self, answers: Vec<Answer>) {
+    pub(crate) fn answers(&self, answers: Vec<Answer>) {
         let (done, wait) = channel();
         self.commands.send(Command::Answers(answers, done)).expect("it runs");
         wait.recv().expect("it runs");
     }
 
     /// It sends this on the connection that it last answered on.
-    pub fn adds(&self, bytes: Vec<u8>, then: Then) {
+    pub(crate) fn adds(&self, bytes: Vec<u8>, then: Then) {
         let (done, wait) = channel();
         self.commands.send(Command::Adds(bytes, then, done)).expect("it runs");
         wait.recv().expect("it runs");
     }
 
     /// What happened since the last time.
-    pub fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         let (reply, wait) = channel();
         self.commands.send(Command::Record(reply)).expect("it runs");
         wait.recv().expect("it runs")
@@ -307,7 +307,7 @@ impl Connection {
 
 impl Request {
     /// As cases write it, without what is as usual.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!("{} {}\n", self.method, escaped(self.target.as_bytes()));
         let mut fields: Vec<_> = self.head.fields.iter().filter(|(name, value)| !is_usual(name, value)).collect();
         fields.sort_by(|a, b| a.0.cmp(&b.0));
@@ -322,7 +322,7 @@ impl Request {
     }
 
     /// What Weir adds to every request and this one lacks, or has twice.
-    pub fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let wrong = |name: &&&str| self.head.values(name).len() != 1;
         let names = ["x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-request-id"];
         names.iter().find(wrong).map(|name| format!("not exactly one {name} in {:?}", self.head))

@@ -20,7 +20,7 @@ enum Outcome {
 }
 
 /// Tells what is wrong, over the hand-picked lines of `table` and all combinations of [`generated`].
-pub fn check(bench: &Bench, table: &str) -> Vec<String> {
+pub(crate) fn check(bench: &Bench, table: &str) -> Vec<String> {
     let mut asker = Asker { bench, client: None };
     let mut wrong = Vec::new();
     let mut rows = 0;

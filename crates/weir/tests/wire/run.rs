@@ -9,19 +9,19 @@ use super::message::escaped;
 use super::origin::{Origin, PROBE, Record};
 
 /// The gateway and what stands behind it.
-pub struct Bench {
-    pub gateway: SocketAddr,
-    pub origin: Origin,
+pub(crate) struct Bench {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) origin: Origin,
     probes: usize,
 }
 
 impl Bench {
-    pub fn new(gateway: SocketAddr, origin: Origin) -> Self {
+    pub(crate) fn new(gateway: SocketAddr, origin: Origin) -> Self {
         Self { gateway, origin, probes: 0 }
     }
 
     /// Runs `case`, its bytes sent whole or one by one; tells what is wrong with the outcome.
-    pub fn run(&mut self, case: &Case, drip: bool) -> Result<(), String> {
+    pub(crate) fn run(&mut self, case: &Case, drip: bool) -> Result<(), String> {
         self.origin.answers(case.answers.clone());
         let mut play = Play { bench: self, case, drip, client: None, log: String::new(), probes: Vec::new() };
         let mut outcome = play.steps().and_then(|()| play.aftermath());
