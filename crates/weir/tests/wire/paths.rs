@@ -39,7 +39,6 @@ pub(crate) fn check(bench: &Bench, table: &str) -> Vec<String> {
         rows += 1;
     }
     let generated = generated();
-    println!("{rows} rows of the table, {} paths made", generated.len());
     assert!(rows >= 100 && rows + generated.len() >= 300, "{rows} rows and {} made paths", generated.len());
     for raw in generated {
         let outcome = asker.ask(raw.as_bytes());
