@@ -40,6 +40,7 @@ fn blocks(markdown: &str) -> Vec<Block> {
 }
 
 /// Runs the blocks of `file` in `folder`, in one shell as it were: what one block sets, the next one sees.
+#[expect(clippy::print_stdout, reason = "what the commands said is what one wants to see of this test")]
 fn run_blocks(weir: &Weir, folder: &Path, file: &str, blocks: Vec<Block>) {
     let variables = weir.data.join("variables");
     for block in blocks {
