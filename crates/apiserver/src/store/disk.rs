@@ -1,5 +1,6 @@
 //! The database file: one table of objects as JSON, one of numbers.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -42,7 +43,8 @@ pub(super) struct Disk {
     path: PathBuf,
     /// Gone after a failed write: redb wants to be opened again then.
     database: Option<Database>,
-    restore: Vec<(Key, Option<Vec<u8>>)>,
+    /// What must be put back with the next write; each key once, however often writing fails.
+    restore: HashMap<Key, Option<Vec<u8>>>,
 }
 
 impl Disk {
@@ -50,7 +52,7 @@ impl Disk {
         // A damaged file may make the library panic instead of returning an error.
         let opened = quietly(|| open_and_load(path));
         let (database, loaded) = opened.unwrap_or_else(|| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
-        Ok((Self { path: path.to_owned(), database: Some(database), restore: Vec::new() }, loaded))
+        Ok((Self { path: path.to_owned(), database: Some(database), restore: HashMap::new() }, loaded))
     }
 
     /// Writes all rows and the version in one durable transaction.
@@ -70,7 +72,7 @@ impl Disk {
 
     /// With the next write, this key goes back to what it was.
     pub(super) fn restore(&mut self, key: Key, json: Option<Vec<u8>>) {
-        self.restore.push((key, json));
+        self.restore.insert(key, json);
     }
 
     fn try_write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), redb::Error> {
@@ -192,5 +194,23 @@ fn storage_error(path: &Path, error: redb::Error) -> OpenError {
         }
         redb::Error::Io(e) => OpenError::Io(path.to_owned(), e),
         other => OpenError::Damaged(path.to_owned(), other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_stays_full_costs_no_more_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut disk, _) = Disk::open(&folder.path().join("state.redb")).unwrap();
+        let key = Key::new(&"/configmaps".into(), "default", "a");
+        for _ in 0..3 {
+            disk.restore(key.clone(), Some(b"{}".to_vec()));
+        }
+        assert_eq!(disk.restore.len(), 1);
+        disk.write(&[], 1).unwrap();
+        assert!(disk.restore.is_empty());
     }
 }
