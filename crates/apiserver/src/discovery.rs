@@ -149,6 +149,9 @@ fn aggregated_resource(resource: &Resource) -> Value {
         item.insert("categories".to_owned(), Value::from(resource.categories.clone()));
     }
     let mut subresources = Vec::new();
+    if resource.is("", "pods") {
+        subresources.push(json!({"subresource": "binding", "responseKind": kind("", "", "Binding"), "verbs": ["create"]}));
+    }
     if resource.has_log {
         subresources.push(json!({"subresource": "log", "responseKind": own, "verbs": ["get"]}));
     }
@@ -207,6 +210,11 @@ fn plain_resource(resource: &Resource) -> Vec<Value> {
     }
     let mut list = vec![main];
     let sub = |name: &str, verbs: Value| json!({"name": format!("{}/{name}", resource.plural), "singularName": "", "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs});
+    if resource.is("", "pods") {
+        let mut binding = sub("binding", json!(["create"]));
+        crate::object::set_or_remove(&mut binding, "kind", Some(&Value::from("Binding")));
+        list.push(binding);
+    }
     if resource.has_log {
         list.push(sub("log", json!(["get"])));
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response};
 use super::accept::Accept;
 use super::query::Query;
 use super::update::Part;
-use super::{Body, Reply, Target, collection, create, deletion, logs, patch, read, review, scale, static_paths, update};
+use super::{Body, Reply, Target, binding, collection, create, deletion, logs, patch, read, review, scale, static_paths, update};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::status::ApiError;
@@ -147,6 +147,8 @@ async fn sub(
                 _ => return Err(ApiError::method_not_allowed()),
             }
         }
+        ("binding", "POST") if pods => binding::bind(api, request, target, resource).await?,
+        ("binding", _) if pods => return Err(ApiError::method_not_allowed()),
         ("scale", _) => scale::scale(api, request, target, resource).await?,
         ("log", "GET") if resource.has_log => return logs::logs(api, request, target, resource).await,
         ("log", _) if resource.has_log => return Err(ApiError::method_not_allowed()),
