@@ -159,9 +159,8 @@ fn main_part(resource: &Resource, old: &Value, mut new: Value) -> Value {
     for key in ["generation", "generateName", "selfLink", "managedFields"] {
         keep_meta(&mut new, old, key);
     }
-    for key in ["apiVersion", "kind"] {
-        set_or_remove(&mut new, key, old.get(key));
-    }
+    set_or_remove(&mut new, "kind", old.get("kind"));
+    set_or_remove(&mut new, "apiVersion", Some(&Value::from(resource.stored_as.as_str())));
     if resource.has_status {
         set_or_remove(&mut new, "status", old.get("status"));
     }
