@@ -56,8 +56,16 @@ impl Driver {
         touched.into_iter().for_each(|name| self.queue.add(Key::Service(name)));
     }
 
-    /// Notes the addresses that Services found at the start already have.
+    /// Notes the addresses that Services and pods found at the start already have, so that nobody new gets them before they are claimed again.
     pub(super) fn mark_addresses(&mut self) {
+        let taken_over = |pod: &&Arc<Pod>| pod.metadata.deletion_timestamp.is_none() && !super::pods::has_ended(pod);
+        for ip in self.world.pods.all().map(|(_, pod)| pod).filter(taken_over).filter_map(|pod| pod_ip(pod)) {
+            if let IpAddr::V4(ip) = ip
+                && self.addresses.owns(Pool::Pod, ip)
+            {
+                self.addresses.mark(ip);
+            }
+        }
         for (_, service) in self.world.services.all() {
             for ip in ingress_ips(service).into_iter().chain(service.spec.as_ref().and_then(fixed_cluster_ip).map(IpAddr::V4)) {
                 if let IpAddr::V4(ip) = ip {
