@@ -1,7 +1,9 @@
 //! Route matching. Promised: the compiled table answers as trying every match in turn does, with the precedence that `weir_route` documents.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_model::{
@@ -107,13 +109,14 @@ fn route(choices: &mut Choices<'_>, number: usize, listeners: &[Listener]) -> Op
 }
 
 fn one_match(choices: &mut Choices<'_>) -> Match {
-    let value = |choices: &mut Choices<'_>| match choices.below(3) {
+    let value = |choices: &mut Choices<'_>| match choices.below(8) {
         0 => ValueMatch::Regex(Pattern::new("[12]").expect("an expression")),
         _ => ValueMatch::Exact(choices.of(&VALUES).into()),
     };
-    let path = match choices.below(4) {
-        0 => PathMatch::Exact(choices.of(&PATHS).into()),
-        1 => PathMatch::Regex(Pattern::new(choices.of(&EXPRESSIONS)).expect("an expression")),
+    // Expressions are costly to compile; few of them leave time for more inputs.
+    let path = match choices.below(12) {
+        0..4 => PathMatch::Exact(choices.of(&PATHS).into()),
+        4 => PathMatch::Regex(Pattern::new(choices.of(&EXPRESSIONS)).expect("an expression")),
         _ => {
             let path = choices.of(&PATHS);
             PathMatch::Prefix(if path == "/" { path } else { path.trim_end_matches('/') }.into())
@@ -159,14 +162,13 @@ fn expected(listeners: &[Listener], routes: &[Arc<Route>], request: &Request<'_>
 }
 
 fn holds(it: &Match, request: &Request<'_>) -> bool {
-    let whole = |pattern: &Pattern, text: &str| pattern.compile().expect("it compiled before").is_match(text.as_bytes());
     let value = |expected: &ValueMatch, text: &str| match expected {
         ValueMatch::Exact(exact) => **exact == *text,
-        ValueMatch::Regex(pattern) => whole(pattern, text),
+        ValueMatch::Regex(pattern) => is_match(pattern, text),
     };
     let path = match &it.path {
         PathMatch::Exact(path) => **path == *request.path,
-        PathMatch::Regex(pattern) => whole(pattern, request.path),
+        PathMatch::Regex(pattern) => is_match(pattern, request.path),
         PathMatch::Prefix(path) => {
             request.path.strip_prefix(path.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
@@ -178,4 +180,10 @@ fn holds(it: &Match, request: &Request<'_>) -> bool {
     path && it.method.as_deref().is_none_or(|method| method == request.method)
         && it.headers.iter().all(|it| request.header.is_some_and(|text| value(&it.value, text)))
         && it.query.iter().all(|it| parameter().is_some_and(|text| value(&it.value, text)))
+}
+
+fn is_match(pattern: &Pattern, text: &str) -> bool {
+    thread_local!(static COMPILED: RefCell<HashMap<String, regex::bytes::Regex>> = RefCell::default());
+    let compile = || pattern.compile().expect("it compiled before");
+    COMPILED.with_borrow_mut(|compiled| compiled.entry(pattern.as_str().to_owned()).or_insert_with(compile).is_match(text.as_bytes()))
 }

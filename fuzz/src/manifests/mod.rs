@@ -11,8 +11,8 @@ mod read;
 pub(crate) fn manifests(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (documents, errors) = read::read_all(&["-".into()], Some(text));
-    // An error may stand behind the last line's end.
-    let lines = text.split('\n').count() + 1;
+    // YAML ends lines at a CR alone, too; and an error may stand behind the last line's end.
+    let lines = text.split(['\n', '\r']).count() + 1;
     for document in &documents {
         assert!(!document.api_version().is_empty() && !document.kind().is_empty() && !document.name().is_empty());
         assert!((1..=lines).contains(&document.line), "line {} of {lines}", document.line);
