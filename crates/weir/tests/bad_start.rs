@@ -82,6 +82,7 @@ fn without_the_right_to_port_80_the_ways_out_are_told_and_work() {
         let unprivileged = |arguments: &[&str]| {
             let folder = tempfile::tempdir().expect("a folder");
             let mut command = Command::new("setpriv");
+            command.stderr(std::fs::File::create(folder.path().join("stderr")).expect("made"));
             command.args(["--inh-caps=-all", "--bounding-set=-all", binary(), "run", "--data-dir"]).arg(folder.path());
             (Weir::spawn(command.args(["-f", &example()]).args(arguments), folder.path()), folder)
         };
@@ -90,10 +91,11 @@ fn without_the_right_to_port_80_the_ways_out_are_told_and_work() {
         for way in ["--port-offset 8000", "ip_unprivileged_port_start", "CAP_NET_BIND_SERVICE"] {
             assert!(said.contains("not Programmed") && said.contains(way), "{said}");
         }
-        let (mut weir, _folder) = unprivileged(&["--port-offset", "8000"]);
+        let (mut weir, folder) = unprivileged(&["--port-offset", "8000"]);
         let line = weir.wait_for("curl -H");
         let output = weir.bash(&repository(), &line[line.find("curl -H").expect("the line")..]);
         assert!(text(&output.stdout).contains("\"pod\": \"connection-limit-app-"), "the line works as printed: {line}");
+        assert_eq!(std::fs::read_to_string(folder.path().join("stderr")).expect("readable"), "", "nothing to complain of");
     });
 }
 

@@ -182,7 +182,12 @@ impl Driver {
     fn relay(&mut self, name: &ObjectName, service: &Service, routes: Routes) {
         let Some(run) = self.services.get_mut(name) else { return };
         for (address, error) in run.relays.set(routes) {
-            tracing::warn!(service = %name, %address, %error, "cannot relay a cluster address");
+            // The Event tells it too, and without the right to low ports it is so for every Service on one: no news at each start.
+            if error.kind() == ErrorKind::PermissionDenied {
+                tracing::debug!(service = %name, %address, %error, "cannot relay a cluster address");
+            } else {
+                tracing::warn!(service = %name, %address, %error, "cannot relay a cluster address");
+            }
             let way_out = match error.kind() {
                 ErrorKind::PermissionDenied => "; sysctl net.ipv4.ip_unprivileged_port_start=0 allows low ports to everybody",
                 ErrorKind::AddrInUse => "; another process on this machine uses it",
