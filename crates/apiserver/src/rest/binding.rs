@@ -42,7 +42,7 @@ pub(super) async fn bind(api: &Api, request: &Request, target: &Target, resource
         }
         Ok(pod)
     };
-    change(api, resource, Part::Main, &key, options.dry_run, make).await?;
+    change(api, resource, Part::Binding, &key, options.dry_run, make).await?;
     Ok(Reply::json(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
 }
 

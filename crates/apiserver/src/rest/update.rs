@@ -22,6 +22,8 @@ use crate::store::{CommitError, Key, Stored};
 pub(crate) enum Part {
     Main,
     Status,
+    /// A pod's node: of the spec, but no change of what its writer wanted.
+    Binding,
 }
 
 pub(super) async fn put(
@@ -131,7 +133,7 @@ pub(crate) fn next(api: &Api, resource: &Resource, part: Part, old: &Value, want
         return Err(ApiError::conflict_because(&resource.group, &resource.plural, old.name(), &why));
     }
     let mut new = match part {
-        Part::Main => main_part(resource, old, wanted),
+        Part::Main | Part::Binding => main_part(resource, old, wanted),
         Part::Status => {
             let mut new = old.clone();
             set_or_remove(&mut new, "status", wanted.get("status"));

@@ -233,7 +233,8 @@ async fn pods_are_bound_once() {
         "Binding \"p\" is invalid: target.name: Required value"
     );
     assert_eq!(world.post(&path, &binding("p", node.clone())).await.expect(201).at("/status"), "Success");
-    assert_eq!(world.get(&format!("{pods}/p")).await.expect(200).at("/spec/nodeName"), "n1");
+    let bound = world.get(&format!("{pods}/p")).await.expect(200);
+    assert_eq!((bound.at("/spec/nodeName"), bound.at("/metadata/generation")), (&json!("n1"), &json!(1)));
     assert_eq!(
         world.post(&path, &binding("p", node.clone())).await.expect(409).message(),
         "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\""

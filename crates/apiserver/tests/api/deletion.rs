@@ -151,6 +151,7 @@ async fn collections_delete_what_is_selected() {
     let gone = world.delete(&format!("{MAPS}?labelSelector=app%3Dx"), json!({})).await.expect(200);
     assert_eq!(gone.at("/items").as_array().unwrap().len(), 2);
     assert_eq!(world.get(MAPS).await.at("/items").as_array().unwrap().len(), 1);
+    world.delete("/api/v1/namespaces", json!({})).await.expect(405);
 }
 
 #[tokio::test]
