@@ -57,17 +57,17 @@ impl Disk {
 
     /// Writes all rows and the version in one durable transaction.
     pub(super) fn write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), String> {
-        let result = self.try_write(rows, version);
-        match result {
-            Ok(()) => {
+        // redb panics on some damage; that must end this write, not the thread that all writes go through.
+        let reason = match quietly(|| self.try_write(rows, version)) {
+            Some(Ok(())) => {
                 self.restore.clear();
-                Ok(())
+                return Ok(());
             }
-            Err(error) => {
-                self.database = None;
-                Err(error.to_string())
-            }
-        }
+            Some(Err(error)) => error.to_string(),
+            None => format!("{} is damaged; stop Weir and restore it from a copy", self.path.display()),
+        };
+        self.database = None;
+        Err(reason)
     }
 
     /// With the next write, this key goes back to what it was.
