@@ -252,8 +252,10 @@ fn refusal(settings: &ClientSettings, client: client_ip::Client, head: &[u8], re
     if request.is_old && !has_host && settings.http1.http10.as_ref().is_none_or(|it| it.default_host.is_none()) {
         return Some(Reply::new(400, "DPE", Details::Text("http1.invalid_host"), "the request names no host\n").closing());
     }
-    let expects = request.fields.iter().any(|field| field.known == Known::Expect) && !request.is_old;
-    (expects && !request.expects_continue)
+    // One expectation that is not known is enough, whatever stands beside it.
+    let is_unknown =
+        |field: &weir_http1::Field| field.known == Known::Expect && !field.value.bytes(head).eq_ignore_ascii_case(b"100-continue");
+    (!request.is_old && request.fields.iter().any(is_unknown))
         .then(|| Reply::new(417, "-", Details::Text("unknown_expectation"), "only `Expect: 100-continue` is understood\n"))
 }
 
