@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use weir_limits::{Cell, Ledger, LimitConfig};
-use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Route, Rule, Target};
+use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Protocol, Route, Rule, Target};
 use weir_route::Table;
 
 use crate::client::Client;
@@ -19,6 +20,9 @@ pub(crate) struct Registry {
     route_cells: HashMap<(ListenerName, ObjectName), Arc<Cell>>,
     backends: BTreeMap<BackendName, Arc<BackendState>>,
 }
+
+/// A route's cells: see [`RuleConfig::cells`].
+type Cells = SmallVec<[(usize, Arc<Cell>); 1]>;
 
 /// What a port is compiled from.
 pub(crate) struct Inputs {
@@ -68,7 +72,18 @@ impl Registry {
         self.route_cells.entry((listener.clone(), route.clone())).or_insert_with(fresh).clone()
     }
 
-    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule, cell: Arc<Cell>) -> RuleConfig {
+    /// The cells of a route at a port with these listeners.
+    fn route_cells(&mut self, listeners: &[Arc<Listener>], route: &Route, ledger: &Ledger) -> Cells {
+        let one = |(place, listener): (usize, &Arc<Listener>)| (place, self.route_cell(&listener.name, &route.name, ledger));
+        let first = listeners.iter().enumerate().take(1);
+        if listeners.iter().all(|listener| listener.protocol == Protocol::Http) {
+            return first.map(one).collect();
+        }
+        let is_attached = |listener: &ListenerName| route.attachments.iter().any(|it| it.listener == *listener);
+        listeners.iter().enumerate().filter(|(_, listener)| is_attached(&listener.name)).map(one).collect()
+    }
+
+    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule, cells: Cells) -> RuleConfig {
         let targets = match &rule.action {
             Action::Forward(targets) => targets.as_slice(),
             Action::Redirect(_) | Action::Fail(_) => &[],
@@ -78,7 +93,7 @@ impl Registry {
             Target::Fail(reason) => TargetConfig::Fail { weight: it.weight, reason: reason.clone() },
         });
         let targets = targets.collect();
-        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cell, targets }
+        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cells, targets }
     }
 }
 
@@ -110,13 +125,13 @@ pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut R
         None => Arc::new(Table::compile(listeners.iter().map(|it| &**it), &routes)),
     };
     let first = listeners.first()?;
-    let mut place: HashMap<&ObjectName, (usize, Arc<Cell>)> = HashMap::new();
+    let mut place: HashMap<&ObjectName, (usize, Cells)> = HashMap::new();
     let rules = table.rules().map(|(route, rule)| {
         // A table lists a route's rules one after the other, from the first.
-        let fresh = || (0, registry.route_cell(&first.name, &route.name, ledger));
-        let (index, cell) = place.entry(&route.name).or_insert_with(fresh);
+        let fresh = || (0, registry.route_cells(&listeners, route, ledger));
+        let (index, cells) = place.entry(&route.name).or_insert_with(fresh);
         *index += 1;
-        registry.rule(route, *index - 1, rule, cell.clone())
+        registry.rule(route, *index - 1, rule, cells.clone())
     });
     let rules = rules.collect();
     let clients = listeners.iter().enumerate().map(|(at, listener)| {
@@ -132,10 +147,14 @@ fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
-/// The cell in which a listener's connections count: the one of the first listener of its port, since which listener a connection is for
-/// is not known when it comes.
+/// The cell in which a listener's connections count: its own if it speaks TLS, else that of the first listener of its port, since which
+/// listener a connection is for is not known when it comes.
 pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
-    let port = model.listeners.get(name).map(|it| it.container_port);
+    let listener = model.listeners.get(name);
+    if listener.is_some_and(|it| it.protocol != Protocol::Http) {
+        return name.to_string().into();
+    }
+    let port = listener.map(|it| it.container_port);
     let first = model.listeners.values().find(|it| it.name.gateway == name.gateway && Some(it.container_port) == port);
     first.map_or(name, |it| &it.name).to_string().into()
 }

@@ -65,7 +65,7 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
     download.reset(response.body, encode);
     let head = output.filled().get(..length).unwrap_or_default();
     let edits = Edits::of_answer(plan.filters());
-    let client = plan.config.as_ref().map(|config| config.port.client());
+    let client = plan.client();
     let out = &mut download.head;
     write::status_line(out, response.status, response.reason.bytes(head));
     for field in &response.fields {
@@ -163,7 +163,7 @@ pub(crate) fn reply(work: &mut Work, reply: &Reply, close: bool) {
     clock::http_date(out);
     out.extend_from_slice(b"\r\n");
     let edits = Edits::of_answer(work.plan.filters());
-    match work.plan.config.as_ref().map(|config| config.port.client()) {
+    match work.plan.client() {
         Some(client) => write_late(&client.late, &edits, |name| edits.adds(name), out),
         None => edits.write(out),
     }

@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use weir_http1::{Invalid, Parsed};
 use weir_limits::Slot;
+use weir_model::Listener;
 
 use super::Worker;
 use super::answer::{Details, Reply};
@@ -49,6 +51,8 @@ pub(crate) struct Link {
     pub(crate) requests: u32,
     /// The tick from which it is too old.
     until: u32,
+    /// The listener that it is for, where the port's listeners have each their own connections.
+    pub(crate) listener: Option<Arc<Listener>>,
 }
 
 /// Why a wait ended without what was waited for.
@@ -91,6 +95,13 @@ impl Link {
         after.map_or(NEVER, |after| self.worker.tick_after(after))
     }
 
+    /// The place of its listener among the port's.
+    #[inline]
+    pub(crate) fn place(&self, config: &LocalConfig) -> usize {
+        let Some(listener) = &self.listener else { return 0 };
+        config.port.listeners.binary_search_by(|it| it.name.cmp(&listener.name)).unwrap_or(0)
+    }
+
     /// What clients see of the connection: `http` or `https`.
     pub(crate) fn scheme(&self) -> &'static str {
         "http"
@@ -127,7 +138,7 @@ impl Link {
 
     /// The tick by which a request must have begun.
     fn idle_deadline(&self, config: &LocalConfig) -> u32 {
-        let settings = &config.port.client().settings;
+        let settings = &config.port.client_of(self.place(config)).settings;
         let age = if settings.connection.safe_max_connection_duration { NEVER } else { self.until };
         self.tick_after(settings.timeouts.idle).min(age)
     }
@@ -159,7 +170,7 @@ impl Downstream {
     pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, stream: TcpStream, peer: SocketAddr, slot: Slot) -> Self {
         let timer = worker.timers.add(socket.socket.id);
         worker.entered(&socket);
-        Self { stream, slot, link: Link { worker, socket, peer, timer, active: false, requests: 0, until: NEVER } }
+        Self { stream, slot, link: Link { worker, socket, peer, timer, active: false, requests: 0, until: NEVER, listener: None } }
     }
 
     /// Serves it to its end.
@@ -196,7 +207,7 @@ impl Downstream {
     /// What comes before the first request. False: the connection is to be closed.
     async fn begin(&mut self) -> bool {
         let config = self.link.socket.config();
-        let settings = &config.port.client().settings;
+        let settings = &config.port.client_of(self.link.place(&config)).settings;
         self.link.until = self.link.tick_after(settings.connection.max_connection_duration);
         if let Some(rule) = settings.proxy_protocol {
             self.link.set_deadline(self.link.tick_after(settings.timeouts.inspection));
@@ -244,7 +255,7 @@ impl Downstream {
         let mut parse = pipelined;
         let mut armed = false;
         let config = self.link.socket.config();
-        let settings = &config.port.client().settings;
+        let settings = &config.port.client_of(self.link.place(&config)).settings;
         work.request.allow_old = settings.http1.http10.is_some();
         work.input.set_limit(settings.connection.buffer_limit);
         work.output.set_limit(settings.connection.buffer_limit);
@@ -337,8 +348,6 @@ fn refusal(invalid: Invalid) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::net::TcpListener;
     use tokio::task::LocalSet;
     use weir_model::GatewayName;

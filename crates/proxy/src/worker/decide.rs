@@ -35,7 +35,7 @@ pub(crate) enum Decision {
 /// route takes the route's slot.
 pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usize) -> Decision {
     let Some(config) = work.plan.config.clone() else { return no_route() };
-    let (worker, client) = (&link.worker, config.port.client());
+    let (worker, client) = (&link.worker, config.port.client_of(work.plan.listener));
     let settings = &*client.settings;
     let Work { input, request, host, request_head, record, plan, location, request_id, .. } = work;
     let head = input.filled().get(..length).unwrap_or_default();
@@ -81,8 +81,8 @@ pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usiz
     let view = View { host: name, path: &normal.path, query, head, request, early: &client.early, drops_underscores };
     let Found::Rule(matched) = config.port.table.find(&view) else { return no_route() };
     plan.set(&matched, work.started, &worker.clock);
-    if let Some(rule) = config.port.rules.get(matched.id as usize)
-        && let Err(refusal) = slot.extend(&rule.cell)
+    if let Some(cell) = config.port.rules.get(matched.id as usize).and_then(|rule| rule.cell(plan.listener))
+        && let Err(refusal) = slot.extend(cell)
     {
         return over_limit(link, record, refusal);
     }
@@ -285,6 +285,11 @@ impl Plan {
         self.rule_index = matched.rule_index;
         self.deadline = matched.rule.timeouts.request.map_or(u32::MAX, |limit| clock.tick(started + limit).saturating_add(1));
         self.attempt = matched.rule.timeouts.backend_request;
+    }
+
+    /// How the connection's listener treats its clients.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.config.as_ref().map(|config| config.port.client_of(self.listener))
     }
 
     /// The rule that the request met.

@@ -96,10 +96,12 @@ fn begin(link: &mut Link, work: &mut Work) {
     work.started = Instant::now();
     link.requests += 1;
     let config = link.socket.config();
-    let settings = &config.port.client().settings;
+    let listener = link.place(&config);
+    let settings = &config.port.client_of(listener).settings;
     work.logged = config.port.access_log;
     work.plan = Plan {
         rule: NO_RULE,
+        listener,
         deadline: NEVER,
         stream_deadline: link.tick_after(settings.connection.max_stream_duration),
         upload_deadline: link.tick_after(settings.timeouts.request),
@@ -314,7 +316,7 @@ fn set_deadline(link: &Link, work: &Work) {
 
 /// The tick at which an exchange in which nothing moves ends.
 fn stream_idle(link: &Link, work: &Work) -> u32 {
-    let settings = work.plan.config.as_ref().map(|config| &config.port.client().settings);
+    let settings = work.plan.client().map(|client| &client.settings);
     settings.map_or(NEVER, |settings| link.tick_after(settings.timeouts.stream_idle))
 }
 
