@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::builtin;
 use crate::object::{ObjectExt, now};
-use crate::registry::Resource;
-use crate::schema::FieldError;
+use crate::schema::{FieldError, Structural};
 
 /// Keeps a CRD until its objects are gone.
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -57,8 +57,8 @@ fn established(status: &mut Map<String, Value>) {
     }
 }
 
-/// What the schema of CRDs cannot say: the name, one storage version, schemas that can be used.
-pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
+/// What the schema of CRDs cannot say: the name, one storage version, what may not change, schemas and rules that can be used.
+pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut refuse =
         |field: &str, message: String| errors.push(FieldError { reason: "FieldValueInvalid", field: field.to_owned(), message });
@@ -74,6 +74,17 @@ pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
     if text("/spec/conversion/strategy") == "Webhook" {
         refuse("spec.conversion.strategy", "Invalid value: \"Webhook\": conversion webhooks are not supported by this server".to_owned());
     }
+    if builtin::all().iter().any(|b| b.group == text("/spec/group") && b.plural == text("/spec/names/plural")) {
+        refuse("metadata.name", format!("Invalid value: \"{expected}\": this resource is built into the server"));
+    }
+    for field in ["spec.scope", "spec.names.kind"] {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        if let Some(old) = old
+            && old.pointer(&pointer) != crd.pointer(&pointer)
+        {
+            refuse(field, format!("Invalid value: \"{}\": field is immutable", text(&pointer)));
+        }
+    }
     for (index, version) in versions(crd).enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
             errors.push(FieldError {
@@ -83,10 +94,27 @@ pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
             });
         }
     }
-    if errors.is_empty()
-        && let Err((field, reason)) = Resource::from_crd(crd)
-    {
-        errors.push(FieldError { reason: "FieldValueInvalid", field, message: format!("Invalid value: {reason}") });
+    // Compiling rules takes its time: not for a new label.
+    if errors.is_empty() && old.is_none_or(|old| old.get("spec") != crd.get("spec")) {
+        errors = schemas(crd);
+    }
+    errors
+}
+
+/// What is wrong with the schemas, and with the rules in them.
+fn schemas(crd: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, version) in versions(crd).enumerate() {
+        let schema = version.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null);
+        let problems = match Structural::from_json(schema) {
+            Ok(structural) => structural.compile_rules(),
+            Err(reason) => vec![reason],
+        };
+        errors.extend(problems.into_iter().map(|problem| FieldError {
+            reason: "FieldValueInvalid",
+            field: format!("spec.versions[{index}].schema.openAPIV3Schema"),
+            message: format!("Invalid value: {problem}"),
+        }));
     }
     errors
 }

@@ -141,7 +141,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
     item.insert("responseKind".to_owned(), own.clone());
     item.insert("scope".to_owned(), Value::from(if resource.namespaced { "Namespaced" } else { "Cluster" }));
     item.insert("singularResource".to_owned(), Value::from(resource.singular.as_str()));
-    item.insert("verbs".to_owned(), Value::from(VERBS.to_vec()));
+    item.insert("verbs".to_owned(), Value::from(verbs(resource)));
     if !resource.short_names.is_empty() {
         item.insert("shortNames".to_owned(), Value::from(resource.short_names.clone()));
     }
@@ -149,6 +149,9 @@ fn aggregated_resource(resource: &Resource) -> Value {
         item.insert("categories".to_owned(), Value::from(resource.categories.clone()));
     }
     let mut subresources = Vec::new();
+    if resource.is("", "pods") {
+        subresources.push(json!({"subresource": "binding", "responseKind": kind("", "", "Binding"), "verbs": ["create"]}));
+    }
     if resource.has_log {
         subresources.push(json!({"subresource": "log", "responseKind": own, "verbs": ["get"]}));
     }
@@ -163,6 +166,10 @@ fn aggregated_resource(resource: &Resource) -> Value {
         item.insert("subresources".to_owned(), Value::Array(subresources));
     }
     Value::Object(item)
+}
+
+fn verbs(resource: &Resource) -> Vec<&'static str> {
+    VERBS.into_iter().filter(|verb| *verb != "deletecollection" || !resource.is("", "namespaces")).collect()
 }
 
 fn plain_group(group: &str, versions: &[&str]) -> Value {
@@ -195,7 +202,7 @@ pub(crate) fn resource_list(group: &str, version: &str, resources: &[Arc<Resourc
 
 fn plain_resource(resource: &Resource) -> Vec<Value> {
     let mut main = json!({
-        "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced, "kind": resource.kind, "verbs": VERBS,
+        "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs(resource),
     });
     if let Some(main) = main.as_object_mut() {
         if !resource.short_names.is_empty() {
@@ -207,6 +214,11 @@ fn plain_resource(resource: &Resource) -> Vec<Value> {
     }
     let mut list = vec![main];
     let sub = |name: &str, verbs: Value| json!({"name": format!("{}/{name}", resource.plural), "singularName": "", "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs});
+    if resource.is("", "pods") {
+        let mut binding = sub("binding", json!(["create"]));
+        crate::object::set_or_remove(&mut binding, "kind", Some(&Value::from("Binding")));
+        list.push(binding);
+    }
     if resource.has_log {
         list.push(sub("log", json!(["get"])));
     }

@@ -30,6 +30,8 @@ pub struct LogRequest {
     pub uid: String,
     /// A container that the pod has.
     pub container: String,
+    /// Of the run before the current one.
+    pub previous: bool,
     /// Go on with new lines until the container ends.
     pub follow: bool,
     /// Only so many lines from the end.

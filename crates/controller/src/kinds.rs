@@ -30,8 +30,6 @@ pub(crate) enum Kind {
 pub(crate) enum Scope {
     /// All.
     All,
-    /// The one with the controller's configuration.
-    Configuration,
     /// What the controller made, in its own namespace.
     Own,
 }
@@ -111,14 +109,14 @@ impl Kind {
             Self::EndpointSlice => Some(Read::EndpointSlice),
             Self::Secret => Some(Read::Secret),
             Self::Namespace => Some(Read::Namespace),
-            Self::ConfigMap | Self::Deployment => None,
+            Self::ConfigMap => Some(Read::ConfigMap),
+            Self::Deployment => None,
         }
     }
 
     /// Which objects are watched.
     pub(crate) fn scope(self) -> Scope {
         match self {
-            Self::ConfigMap => Scope::Configuration,
             Self::Deployment => Scope::Own,
             _ => Scope::All,
         }

@@ -9,7 +9,6 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::backoff::Backoff;
-use crate::config::CONFIG_MAP;
 use crate::kinds::{Kind, Scope};
 
 /// The label that the controller's own objects carry.
@@ -38,10 +37,6 @@ pub(crate) async fn watch(client: kube::Client, kind: Kind, namespace: String, c
     let resource = kind.resource();
     let (api, config): (Api<DynamicObject>, _) = match kind.scope() {
         Scope::All => (Api::all_with(client, &resource), watcher::Config::default()),
-        Scope::Configuration => {
-            let fields = format!("metadata.name={CONFIG_MAP}");
-            (Api::namespaced_with(client, &namespace, &resource), watcher::Config::default().fields(&fields))
-        }
         Scope::Own => {
             let labels = format!("{}={}", OWN.0, OWN.1);
             (Api::namespaced_with(client, &namespace, &resource), watcher::Config::default().labels(&labels))

@@ -93,10 +93,8 @@ impl World {
             }
             effect.translate = true;
         }
-        if kind == Kind::ConfigMap {
-            self.seen.insert(key, 0);
-            effect.config = Some(Some(object));
-            return;
+        if self.is_configuration(&key) {
+            effect.config = Some(Some(object.clone()));
         }
         let digest = digest(&object);
         if self.seen.insert(key.clone(), digest) == Some(digest) || kind.translated().is_none() {
@@ -119,9 +117,14 @@ impl World {
             self.resources.remove(kind, &key.namespace, &key.name);
             effect.translate = true;
         }
-        if key.kind == Kind::ConfigMap && &*key.name == CONFIG_MAP {
+        if self.is_configuration(key) {
             effect.config = Some(None);
         }
+    }
+
+    /// Whether this is the ConfigMap with the controller's own configuration. Others may hold authorities that policies refer to.
+    fn is_configuration(&self, key: &Key) -> bool {
+        key.kind == Kind::ConfigMap && &*key.name == CONFIG_MAP && *key.namespace == *self.namespace
     }
 
     /// What an object would be if it were made by us.

@@ -35,7 +35,8 @@ pub struct Decoded {
 ///            digits                CRLF               data
 /// Size ──────────────► Size ─┬──────────► Data ─────────────► DataCr ─► DataLf ─► Size
 ///                            │  ;
-///                            ├──────► Extension ─► SizeLf ──► Data
+///                            ├──────► ExtensionStart ─► ExtensionName ─┬─► SizeLf ──► Data
+///                            │                                      = └─► ValueStart ─► Value, Quoted ─► SizeLf
 ///                            │ size 0
 ///                            └──────► TrailerStart ─┬─ name ─► TrailerName ─:─► TrailerValue ─CR─► TrailerLf ─► TrailerStart
 ///                                                   └─ CR ───► EndLf ─► Done
@@ -44,7 +45,13 @@ pub struct Decoded {
 enum State {
     #[default]
     Size,
-    Extension,
+    ExtensionStart,
+    ExtensionName,
+    ValueStart,
+    Value,
+    Quoted,
+    QuotedPair,
+    Unquoted,
     SizeLf,
     Data,
     DataCr,
@@ -100,12 +107,7 @@ impl Chunked {
                 State::Size
             }
             (State::Size, b'\r') if self.digits > 0 => State::SizeLf,
-            (State::Size, b';') if self.digits > 0 => State::Extension,
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, b'\t' | 0x20..=0x7e | 0x80..) if self.extensions < MAX_EXTENSIONS => {
-                self.extensions += 1;
-                State::Extension
-            }
+            (State::Size, b';') if self.digits > 0 => State::ExtensionStart,
             (State::SizeLf, b'\n') => {
                 self.digits = 0;
                 if self.size == 0 { State::TrailerStart } else { State::Data }
@@ -115,6 +117,28 @@ impl Chunked {
             (State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf | State::EndLf, _) => {
                 return self.trailer(byte);
             }
+            _ => return self.extension(byte),
+        };
+        Ok(())
+    }
+
+    /// Extensions are dropped, but not before their grammar is looked at: where a quoted string ends is where the line can end. The white
+    /// space that RFC 9112, section 7.1.1 calls bad is refused.
+    fn extension(&mut self, byte: u8) -> Result<(), Invalid> {
+        self.extensions += 1;
+        if self.extensions > MAX_EXTENSIONS {
+            return Err(Invalid::Chunk);
+        }
+        self.state = match (self.state, byte) {
+            (State::ExtensionName | State::Value | State::Unquoted, b'\r') => State::SizeLf,
+            (State::ExtensionName | State::Value | State::Unquoted, b';') => State::ExtensionStart,
+            (State::ExtensionName, b'=') => State::ValueStart,
+            (State::ExtensionStart | State::ExtensionName, _) if is_token(byte) => State::ExtensionName,
+            (State::ValueStart, b'"') => State::Quoted,
+            (State::ValueStart | State::Value, _) if is_token(byte) => State::Value,
+            (State::Quoted, b'"') => State::Unquoted,
+            (State::Quoted, b'\\') => State::QuotedPair,
+            (State::Quoted | State::QuotedPair, b'\t' | 0x20..=0x7e | 0x80..) => State::Quoted,
             _ => return Err(Invalid::Chunk),
         };
         Ok(())
@@ -125,10 +149,10 @@ impl Chunked {
         if self.trailers > MAX_TRAILERS {
             return Err(Invalid::Trailer);
         }
-        let is_token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^`|~".contains(&byte);
         self.state = match (self.state, byte) {
             (State::TrailerStart, b'\r') => State::EndLf,
-            (State::TrailerStart | State::TrailerName, _) if is_token => State::TrailerName,
+            // An underscore is as good as a hyphen to some readers; in a field that is dropped, too, it has no place.
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) && byte != b'_' => State::TrailerName,
             (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerValue, b'\r') => State::TrailerLf,
             (State::TrailerValue, b'\t' | 0x20..=0x7e | 0x80..) => State::TrailerValue,
@@ -138,4 +162,9 @@ impl Chunked {
         };
         Ok(())
     }
+}
+
+/// Whether `byte` can be part of a token (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -183,7 +183,7 @@ fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, bool, usize), Invalid> 
 
 #[test]
 fn chunked_bodies_are_taken_apart() {
-    let body = b"5;a=\"b\"\r\nhello\r\n00A\r\n, worlds!!\r\n0\r\nTrailer: x\r\n\r\nGET /";
+    let body = b"5;a=\"b;\\\" \";c;d_=e\r\nhello\r\n00A\r\n, worlds!!\r\n0\r\nTrailer: x\r\n\r\nGET /";
     for piece in 1..=body.len() {
         assert_eq!(decode(body, piece), Ok((b"hello, worlds!!".to_vec(), true, body.len() - 5)), "{piece}");
     }
@@ -202,6 +202,16 @@ fn broken_chunks_are_refused() {
         "1\n",
         "1\ra",
         "1;\n",
+        "1;\r\n",
+        "1;;a\r\n",
+        "1; a\r\n",
+        "1;a =b\r\n",
+        "1;a=\r\n",
+        "1;a=b c\r\n",
+        "1;a=\"b\r\n",
+        "1;a=\"b\\\r\n",
+        "1;a=\"b\"c\r\n",
+        "1;=b\r\n",
         "1;a\0\r\n",
         "1;a\rb",
         ";\r\n",

@@ -18,6 +18,8 @@ use crate::plan::Note;
 const WAITING: usize = 1024;
 /// Events remembered so that a repetition counts up.
 const REMEMBERED: usize = 1024;
+/// Of the object's name in an Event's: with a dot and 16 digits it fits into the 253 bytes of a name.
+const LONGEST_NAME: usize = 253 - 17;
 
 /// A reference to an object for an Event.
 pub(crate) fn reference(api_version: &str, kind: &str, meta: &ObjectMeta) -> ObjectReference {
@@ -113,7 +115,8 @@ impl Writer {
 
     fn event(&self, note: &Note, namespace: String) -> Event {
         let now = Timestamp::now();
-        let about = note.about.name.clone().unwrap_or_default();
+        let mut about = note.about.name.clone().unwrap_or_default();
+        about.truncate(LONGEST_NAME);
         let host = (note.component == "kubelet").then(|| self.node_name.clone());
         Event {
             metadata: ObjectMeta {

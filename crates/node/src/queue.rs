@@ -25,6 +25,8 @@ pub(crate) struct Queue {
     ready: VecDeque<Key>,
     waiting: HashSet<Key>,
     later: BTreeSet<(Instant, Key)>,
+    /// When each key of `later` comes: the earliest of the times asked for, so that it holds no key twice.
+    times: HashMap<Key, Instant>,
     busy: HashMap<Key, bool>,
     failures: HashMap<Key, u32>,
 }
@@ -39,7 +41,14 @@ impl Queue {
     }
 
     pub(crate) fn add_after(&mut self, key: Key, delay: Duration, now: Instant) {
-        self.later.insert((now + delay, key));
+        let at = now + delay;
+        if self.times.get(&key).is_some_and(|earlier| *earlier <= at) {
+            return;
+        }
+        if let Some(later) = self.times.insert(key.clone(), at) {
+            self.later.remove(&(later, key.clone()));
+        }
+        self.later.insert((at, key));
     }
 
     /// The next key to reconcile. It is busy until [`Queue::done`].
@@ -49,6 +58,7 @@ impl Queue {
                 break;
             }
             if let Some((_, key)) = self.later.pop_first() {
+                self.times.remove(&key);
                 self.add(key);
             }
         }
@@ -108,6 +118,19 @@ mod tests {
         assert_eq!(queue.next(now), Some(key("a")));
         queue.done(key("a"));
         assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn a_key_waits_once_for_the_earliest_time_asked_for() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for seconds in [600, 5, 60] {
+            queue.add_after(key("a"), Duration::from_secs(seconds), now);
+        }
+        assert_eq!((queue.later.len(), queue.due()), (1, Some(now + Duration::from_secs(5))));
+        let then = now + Duration::from_secs(5);
+        assert_eq!(queue.next(then), Some(key("a")));
+        queue.add_after(key("a"), Duration::from_secs(60), then);
+        assert_eq!(queue.due(), Some(then + Duration::from_secs(60)));
     }
 
     #[test]

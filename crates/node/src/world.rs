@@ -93,12 +93,13 @@ impl<K: HasMeta> Store<K> {
         if self.objects.get(name).is_some_and(|known| known.meta().uid.as_deref() == uid) { self.objects.remove(name) } else { None }
     }
 
-    /// Names that are known but not in a list. An object newer than all that is listed may have been made after the list was.
-    pub(crate) fn missing_from(&self, listed: &[K]) -> Vec<ObjectName> {
+    /// Objects that are known but not in a list: those that are gone, and those newer than all that is listed, which may have been made after
+    /// the list was.
+    pub(crate) fn missing_from(&self, listed: &[K]) -> (Vec<Arc<K>>, Vec<Arc<K>>) {
         let newest = listed.iter().map(|o| version(o.meta())).max().unwrap_or(u64::MAX);
         let listed: std::collections::BTreeSet<ObjectName> = listed.iter().map(|o| ObjectName::of(o.meta())).collect();
-        let missing = self.objects.iter().filter(|(name, known)| !listed.contains(*name) && version(known.meta()) <= newest);
-        missing.map(|(name, _)| name.clone()).collect()
+        let missing = self.objects.iter().filter(|(name, _)| !listed.contains(*name)).map(|(_, known)| known.clone());
+        missing.partition(|known| version(known.meta()) <= newest)
     }
 
     /// Takes back that an object is gone for ever: that it is missing in a list is less sure than that its deletion was seen.
@@ -158,8 +159,10 @@ mod tests {
         for (name, version) in [("a", "1"), ("b", "2"), ("new", "9")] {
             store.upsert(named(name, version));
         }
-        assert_eq!(store.missing_from(&[named("a", "5")]), [ObjectName::new("ns", "b")]);
-        assert_eq!(store.missing_from(&[]).len(), 3);
+        let names = |pods: Vec<Arc<Pod>>| pods.iter().filter_map(|p| p.metadata.name.clone()).collect::<Vec<_>>();
+        let (gone, unsure) = store.missing_from(&[named("a", "5")]);
+        assert_eq!((names(gone), names(unsure)), (vec!["b".to_owned()], vec!["new".to_owned()]));
+        assert_eq!(store.missing_from(&[]).0.len(), 3);
         store.remove(&ObjectName::new("ns", "b"), Some("b"));
         store.may_return("b");
         assert!(matches!(store.upsert(named("b", "2")), Taken::News(None)));

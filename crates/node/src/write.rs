@@ -6,6 +6,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::meta::ObjectName;
 use crate::plan::{Kind, Verb, Write};
 use crate::world::Object;
 
@@ -40,6 +41,17 @@ pub(crate) async fn perform(client: &kube::Client, write: &Write) -> Result<Writ
         return Ok(Written::Gone);
     }
     decode(write.kind, answer).map(Written::Object).map_err(kube::Error::SerdeError)
+}
+
+/// Whether the object with this uid is surely no more.
+pub(crate) async fn is_gone(client: &kube::Client, kind: Kind, name: &ObjectName, uid: &str) -> bool {
+    let path = format!("{}/{}", collection(kind, &name.namespace), name.name);
+    let Ok(request) = http::Request::get(path).body(Vec::new()) else { return false };
+    match client.request::<Value>(request).await {
+        Ok(found) => found.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid),
+        Err(kube::Error::Api(status)) => status.code == 404,
+        Err(_) => false,
+    }
 }
 
 async fn send(client: &kube::Client, write: &Write) -> Result<Value, kube::Error> {
@@ -106,4 +118,41 @@ fn decode(kind: Kind, value: Value) -> Result<Object, serde_json::Error> {
         Kind::Service => Object::Service(boxed::<Service>(value)?),
         Kind::Slice => Object::Slice(boxed::<EndpointSlice>(value)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A client of a server that gives this answer to one request.
+    async fn client(status: &'static str, body: Value) -> kube::Client {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let read = stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(read > 0);
+            let body = body.to_string();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        kube::Client::try_from(kube::Config::new(url)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_is_surely_gone_is_gone() {
+        let status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "m", "reason": "r", "code": 404});
+        let mut busy = status.clone();
+        busy["code"] = json!(500);
+        let pod = |uid: &str| json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "namespace": "ns", "uid": uid}});
+        let cases =
+            [("404 Not Found", status, true), ("200 OK", pod("u"), false), ("200 OK", pod("other"), true), ("500 Error", busy, false)];
+        for (code, body, gone) in cases {
+            let client = client(code, body.clone()).await;
+            assert_eq!(is_gone(&client, Kind::Pod, &ObjectName::new("ns", "p"), "u").await, gone, "{code} {body}");
+        }
+    }
 }

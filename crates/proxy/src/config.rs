@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use smallvec::SmallVec;
 use weir_limits::Cell;
 use weir_model::{BackendName, FailReason, GatewayName, HostPattern, Listener, Route, Rule};
 use weir_route::Table;
@@ -95,8 +96,9 @@ pub(crate) struct RuleConfig {
     /// Its place among the route's rules.
     pub(crate) index: usize,
     pub(crate) cluster: Arc<Cluster>,
-    /// Where connections count that have carried a request for the route.
-    pub(crate) cell: Arc<Cell>,
+    /// Where connections count that have carried a request for the route, by the place of their listener among the port's; where one
+    /// counter is for all of them there is only the first.
+    pub(crate) cells: SmallVec<[(usize, Arc<Cell>); 1]>,
     /// As many as the rule's action has, in the same order.
     pub(crate) targets: Vec<TargetConfig>,
 }
@@ -105,6 +107,13 @@ pub(crate) struct RuleConfig {
 pub(crate) enum TargetConfig {
     Backend { weight: u32, backend: Arc<BackendState> },
     Fail { weight: u32, reason: FailReason },
+}
+
+impl RuleConfig {
+    /// Where connections of the listener at `place` count.
+    pub(crate) fn cell(&self, place: usize) -> Option<&Cell> {
+        self.cells.iter().find(|(at, _)| *at == place).map(|(_, cell)| &**cell)
+    }
 }
 
 impl TargetConfig {
@@ -143,15 +152,16 @@ pub(crate) struct Socket {
 }
 
 impl PortConfig {
-    /// How the clients of the listener at `place` are treated: 0 where it is not known, and in the clear, where the first one speaks for all.
-    pub(crate) fn client(&self, place: usize) -> &Client {
-        static NONE: OnceLock<Client> = OnceLock::new();
-        self.clients.get(place).or(self.clients.first()).map_or_else(|| NONE.get_or_init(|| Client::new(&Arc::default())), |client| client)
+    /// How clients are treated whose listener is not known: as the first one says.
+    pub(crate) fn client(&self) -> &Client {
+        self.client_of(0)
     }
 
-    /// The place of a TLS listener among `listeners`, which it may have left since its clients came.
-    pub(crate) fn place(&self, secure: &SecureListener) -> Option<usize> {
-        self.listeners.iter().position(|it| it.name.listener == secure.listener.name.listener)
+    /// How the clients of the listener at `place` are treated.
+    pub(crate) fn client_of(&self, place: usize) -> &Client {
+        static NONE: OnceLock<Client> = OnceLock::new();
+        let client = self.clients.get(place).or(self.clients.first());
+        client.map_or_else(|| NONE.get_or_init(|| Client::new(&Arc::default())), |client| client)
     }
 
     /// The TLS listener for `name`, the most specific one; without a name, the one for all hosts.

@@ -134,3 +134,55 @@ async fn a_client_that_leaves_while_it_waits_frees_its_slot() {
     next.send("BAD\r\n\r\n").await;
     assert!(next.rest().await.starts_with("HTTP/1.1 400 "));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_the_kernel_refuses_and_a_freed_slot_is_offered_soon() {
+    let origin = Origin::plain().await;
+    let bench = Bench::start(with_limit(model(vec![forward("b")], &[("b", &[origin.address])]), 1)).await;
+    let mut only = bench.client().await;
+    served(&mut only).await;
+    let target = bench.target();
+    let refused_by_kernel = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let floods: Vec<_> = (0..4)
+        .map(|_| {
+            let count = refused_by_kernel.clone();
+            tokio::spawn(async move {
+                loop {
+                    if let Err(error) = tokio::net::TcpStream::connect(target).await
+                        && error.kind() == std::io::ErrorKind::ConnectionRefused
+                    {
+                        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let storm = async {
+        while refused_by_kernel.load(std::sync::atomic::Ordering::Relaxed) < 1000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, storm).await.expect("the kernel refuses");
+    // The one that is in is served all the same, and metrics are.
+    served(&mut only).await;
+    assert!(bench.metrics().await.starts_with("HTTP/1.1 200 "));
+    for flood in floods {
+        flood.abort();
+    }
+    drop(only);
+    // Whoever comes now gets in as soon as the sockets listen again.
+    let mut next = bench.client().await;
+    served(&mut next).await;
+    // And nothing spins: a registration that has seen the pause rests again.
+    let before = cpu();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(cpu() - before < 25, "{} hundredths of a second in half a second", cpu() - before);
+}
+
+/// Processor time of this process, in hundredths of a second.
+fn cpu() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1;
+    fields.split_ascii_whitespace().skip(11).take(2).map(|it| it.parse::<u64>().unwrap()).sum()
+}

@@ -22,7 +22,11 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error)
+        match error.kind() {
+            // The reader has all that it wanted, as `head` does.
+            std::io::ErrorKind::BrokenPipe => Self::Status(0),
+            _ => Self::new(error),
+        }
     }
 }
 

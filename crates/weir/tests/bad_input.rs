@@ -99,6 +99,10 @@ fn kubectl_is_refused_as_on_a_cluster() {
         }
         let (ok, said) = weir.apply(&policy("connection: {connectionLimit: {value: 1}}").replace("envoy-gateway-system", "nope"));
         assert!(!ok && said.contains("namespaces \"nope\" not found"), "{said}");
+        for (version, kind) in [("networking.k8s.io/v1", "Ingress"), ("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy")] {
+            let (ok, said) = weir.apply(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n"));
+            assert!(!ok && said.contains(&format!("no matches for kind \"{kind}\" in version \"{version}\"")), "{said}");
+        }
     });
 }
 

@@ -1,9 +1,10 @@
 //! The background task that finishes deletions: owned objects, namespaces' content, custom resources of a deleted CRD.
 //!
 //! The store names suspects: objects that are being deleted or have owners, whenever they or their owners change. Each is looked at
-//! anew from the store, so that nothing depends on the order of events, and a failure is tried again.
+//! anew from the store, so that nothing depends on the order of events, and a failure is tried again. Events end by their age alone.
 
 mod contents;
+mod expiry;
 mod owners;
 
 use std::sync::Arc;
@@ -19,17 +20,21 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs until the server stops.
 pub(crate) async fn run(api: Arc<Api>) {
+    tokio::join!(collect(&api), expiry::run(&api));
+}
+
+async fn collect(api: &Arc<Api>) {
     loop {
         let keys = tokio::select! {
             () = api.stop.cancelled() => return,
             keys = api.store.garbage() => keys,
         };
         for key in keys {
-            if let Err(error) = look(&api, &key).await
+            if let Err(error) = look(api, &key).await
                 && error.code != 404
             {
                 tracing::warn!(shelf = %key.shelf, namespace = %key.namespace, name = %key.name, reason = %error.message, "a deletion is tried again");
-                retry(&api, key);
+                retry(api, key);
             }
         }
     }

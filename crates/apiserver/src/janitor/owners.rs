@@ -32,7 +32,7 @@ struct Owners {
     /// Still there.
     alive: usize,
     /// There, but waiting for this object to go first.
-    waiting: usize,
+    waiting: Vec<String>,
     total: usize,
 }
 
@@ -48,7 +48,7 @@ fn owners(api: &Api, object: &Value) -> Owners {
         }
         let Some(owner) = api.store.get(&key) else { continue };
         if owner.value.is_deleting() && owner.value.finalizers().contains(&FOREGROUND) {
-            owners.waiting += 1;
+            owners.waiting.push(uid.to_owned());
         } else {
             owners.alive += 1;
         }
@@ -56,13 +56,16 @@ fn owners(api: &Api, object: &Value) -> Owners {
     owners
 }
 
-/// Deletes an object all of whose owners are gone (or wait for it).
+/// Deletes an object all of whose owners are gone (or wait for it). An owner that waits is let go when another one stays.
 async fn abandon(api: &Api, resource: &Resource, key: &Key, stored: &Stored) -> Result<(), ApiError> {
     let owners = owners(api, &stored.value);
+    if owners.alive > 0 && !owners.waiting.is_empty() {
+        return rewrite(api, key, |object| disown(object, &owners.waiting)).await;
+    }
     if owners.total == 0 || owners.alive > 0 {
         return Ok(());
     }
-    let propagation = if owners.waiting > 0 { Some(Propagation::Foreground) } else { None };
+    let propagation = if !owners.waiting.is_empty() { Some(Propagation::Foreground) } else { None };
     let options = DeleteOptions { propagation, uid: Some(stored.value.uid().to_owned()), ..DeleteOptions::default() };
     remove(api, resource, key, &options).await.map(drop)
 }
@@ -84,21 +87,24 @@ async fn blocked(api: &Api, owner: &Stored) -> Result<bool, ApiError> {
 
 /// Takes this owner out of every dependent's references.
 async fn set_free(api: &Api, owner: &Key, stored: &Stored) -> Result<(), ApiError> {
-    let uid = stored.value.uid();
-    for key in api.store.dependents(uid) {
-        rewrite(api, &key, |object| {
-            let left: Vec<Value> =
-                object.owner_references().iter().filter(|r| r.get("uid").and_then(Value::as_str) != Some(uid)).cloned().collect();
-            if left.is_empty() {
-                object.unset_meta("ownerReferences");
-            } else {
-                object.set_meta("ownerReferences", left);
-            }
-        })
-        .await?;
+    let uid = [stored.value.uid().to_owned()];
+    for key in api.store.dependents(stored.value.uid()) {
+        rewrite(api, &key, |object| disown(object, &uid)).await?;
     }
     tracing::debug!(name = %owner.name, "dependents set free");
     Ok(())
+}
+
+/// Takes the references to these owners out.
+fn disown(object: &mut Value, owners: &[String]) {
+    let is_owner = |uid: &str| owners.iter().any(|owner| owner == uid);
+    let left: Vec<Value> =
+        object.owner_references().iter().filter(|r| !r.get("uid").and_then(Value::as_str).is_some_and(is_owner)).cloned().collect();
+    if left.is_empty() {
+        object.unset_meta("ownerReferences");
+    } else {
+        object.set_meta("ownerReferences", left);
+    }
 }
 
 /// Takes a finalizer off; the object goes when it was the last.

@@ -59,7 +59,8 @@ pub(super) fn add(kind: &Kind<'_>, paths: &mut Map<String, Value>) {
 fn patch_body(kind: &Kind<'_>) -> Value {
     let schema = json!({"schema": {"type": "object"}});
     let mut content = json!({"application/json-patch+json": schema, "application/merge-patch+json": schema});
-    if !kind.is_custom() {
+    // kubectl has no type of its own to make a strategic patch of a CustomResourceDefinition with.
+    if !kind.is_custom() && kind.kind != "CustomResourceDefinition" {
         content["application/strategic-merge-patch+json"] = schema;
     }
     content

@@ -38,7 +38,12 @@ impl std::fmt::Display for FieldsRefused {
 pub(crate) fn fields(resource: &Resource, decoded: &mut Decoded, mode: FieldValidation) -> Result<Vec<String>, FieldsRefused> {
     let unknown = match &resource.origin {
         Origin::Builtin(builtin) => builtin.decode_check(&mut decoded.object).map_err(FieldsRefused::Type)?,
-        Origin::Custom(structural) => structural.prune(&mut decoded.object),
+        Origin::Custom(structural) => {
+            let mut unknown = meta::decode_check(&mut decoded.object).map_err(FieldsRefused::Type)?;
+            unknown.extend(structural.prune(&mut decoded.object));
+            unknown.sort();
+            unknown
+        }
     };
     let mut found: Vec<String> = decoded.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
     found.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
@@ -90,7 +95,7 @@ pub(crate) fn validate(resource: &Resource, object: &Value, old: Option<&Value>)
         errors.extend(new_finalizers(object, old));
     }
     if errors.is_empty() && resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
-        errors.extend(crd::validate(object));
+        errors.extend(crd::validate(object, old));
     }
     if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&resource.group, &resource.kind, object.name(), &errors)) }
 }

@@ -12,7 +12,7 @@ use super::{ATTEMPTS, Target, admit, body, present};
 use crate::api::Api;
 use crate::events;
 use crate::object::{ObjectExt, now};
-use crate::registry::Resource;
+use crate::registry::{CRDS, Resource};
 use crate::rest::Reply;
 use crate::status::ApiError;
 use crate::store::{Change, CommitError, Expect, Key, Stored};
@@ -31,7 +31,10 @@ pub(super) async fn post(
 ) -> Result<Reply, ApiError> {
     let options = WriteOptions::from_query(&request.query, "CreateOptions")?;
     let mut decoded = body::decode_kind(request, resource)?;
-    let warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
+    let mut warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
+    if resource.is("", "resourcequotas") || resource.is("", "limitranges") {
+        warnings.push(format!("this server keeps a {} but does not enforce it", resource.kind));
+    }
     let mut object = decoded.object;
     place(&mut object, target, resource)?;
     if resource.group == "events.k8s.io" {
@@ -44,6 +47,8 @@ pub(super) async fn post(
 /// Puts the object into the namespace of the path.
 fn place(object: &mut Value, target: &Target, resource: &Resource) -> Result<(), ApiError> {
     if !resource.namespaced {
+        // Manifests of cluster-scoped kinds often carry one; it means nothing.
+        object.unset_meta("namespace");
         return Ok(());
     }
     let namespace = target.namespace.as_deref().unwrap_or_default();
@@ -62,6 +67,11 @@ fn place(object: &mut Value, target: &Target, resource: &Resource) -> Result<(),
 pub(crate) async fn create(api: &Api, resource: &Resource, mut object: Value, dry_run: bool) -> Result<Arc<Stored>, ApiError> {
     if !object.resource_version().is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
+    }
+    if resource.is_custom() && api.store.get(&Key::new(&CRDS.into(), "", &resource.qualified())).is_some_and(|crd| crd.value.is_deleting())
+    {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::new(405, "MethodNotAllowed", why));
     }
     let generate = object.meta_str("generateName").to_owned();
     let generated = object.name().is_empty() && !generate.is_empty();

@@ -64,10 +64,6 @@ fn options(query: &Query, pod: &Value) -> Result<LogRequest, ApiError> {
         return Err(ApiError::invalid("", "PodLogOptions", pod.name(), &errors));
     }
     let container = container(query, pod)?;
-    if query.flag("previous") {
-        let name = pod.name();
-        return Err(ApiError::bad_request(format!("previous terminated container \"{container}\" in pod \"{name}\" not found")));
-    }
     let since = since_time.or_else(|| since_seconds.map(|s| jiff::Timestamp::now().as_second() - s));
     let unsigned = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
     Ok(LogRequest {
@@ -75,6 +71,7 @@ fn options(query: &Query, pod: &Value) -> Result<LogRequest, ApiError> {
         pod: pod.name().to_owned(),
         uid: pod.uid().to_owned(),
         container,
+        previous: query.flag("previous"),
         follow: query.flag("follow"),
         tail_lines: unsigned(tail),
         since,

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod admit;
+mod binding;
 mod body;
 mod collection;
 pub(crate) mod create;
@@ -26,6 +27,7 @@ pub(crate) use accept::{Accept, Shape};
 pub(crate) use path::Target;
 pub(crate) use present::{present, table};
 pub(crate) use query::Query;
+pub(crate) use read::wanted_version;
 pub(crate) use reply::{Body, Reply, body_stream};
 pub(crate) use route::{Request, handle, refuse};
 

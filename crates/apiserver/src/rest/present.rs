@@ -21,7 +21,8 @@ pub(crate) fn present<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a, Val
         return Cow::Owned(events::from_core(stored));
     }
     let version = resource.api_version();
-    if version == resource.stored_as {
+    // Objects keep the version they were written under, also when a CRD has another storage version since.
+    if stored.get("apiVersion").and_then(Value::as_str) == Some(version.as_str()) {
         return Cow::Borrowed(stored);
     }
     let mut object = stored.clone();

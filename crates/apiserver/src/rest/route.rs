@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response};
 use super::accept::Accept;
 use super::query::Query;
 use super::update::Part;
-use super::{Body, Reply, Target, collection, create, deletion, logs, patch, read, review, scale, static_paths, update};
+use super::{Body, Reply, Target, binding, collection, create, deletion, logs, patch, read, review, scale, static_paths, update};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::status::ApiError;
@@ -121,7 +121,8 @@ async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: 
         ("PUT", true) if placed => update::put(api, request, target, resource, Part::Main, accept).await?,
         ("PATCH", true) if placed => patch::patch(api, request, target, resource, Part::Main, accept).await?,
         ("DELETE", true) if placed => deletion::delete(api, request, target, resource, accept).await?,
-        ("DELETE", false) if placed => collection::delete(api, request, target, resource, accept).await?,
+        // All namespaces at once are not deleted, on no cluster.
+        ("DELETE", false) if placed && !resource.is("", "namespaces") => collection::delete(api, request, target, resource, accept).await?,
         ("PUT", false) => return Err(ApiError::bad_request("name must be provided")),
         (_, true) if !placed => return Ok(static_paths::not_found().into_response()),
         _ => return Err(ApiError::method_not_allowed()),
@@ -147,6 +148,8 @@ async fn sub(
                 _ => return Err(ApiError::method_not_allowed()),
             }
         }
+        ("binding", "POST") if pods => binding::bind(api, request, target, resource).await?,
+        ("binding", _) if pods => return Err(ApiError::method_not_allowed()),
         ("scale", _) => scale::scale(api, request, target, resource).await?,
         ("log", "GET") if resource.has_log => return logs::logs(api, request, target, resource).await,
         ("log", _) if resource.has_log => return Err(ApiError::method_not_allowed()),

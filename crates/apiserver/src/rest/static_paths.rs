@@ -37,6 +37,13 @@ fn version(api: &Api) -> Reply {
     )
 }
 
+/// An OpenAPI v2 document that describes nothing, as `openapi.v2.Document` in protobuf: swagger `2.0`, a title, a version, no paths.
+/// kubectl asks for it about kinds that OpenAPI v3 lacks, and only with an answer goes on to say that there is no such kind; without one it
+/// fails with words about validation.
+const OPENAPI_V2: [u8; 18] = *b"\x0a\x032.0\x12\x09\x0a\x04Weir\x12\x011\x42\x00";
+/// Asked for with `v2@v1.0`, which is no media type (RFC 2045): the answer has `v2.v1.0`, as a cluster's.
+const OPENAPI_V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// Discovery and OpenAPI; `None` when the path is something else.
 pub(super) fn known(api: &Api, request: &Request) -> Option<Result<Reply, ApiError>> {
     let path = request.path.trim_end_matches('/');
@@ -49,6 +56,7 @@ pub(super) fn known(api: &Api, request: &Request) -> Option<Result<Reply, ApiErr
         ["api", version] => plain(discovery::resource_list("", version, registry.resources())),
         ["apis", group] => plain(registry.discovery().group(group)),
         ["apis", group, version] => plain(discovery::resource_list(group, version, registry.resources())),
+        ["openapi", "v2"] => Some(Ok(Reply::bytes(200, OPENAPI_V2_TYPE, OPENAPI_V2.as_slice()))),
         ["openapi", "v3"] => {
             let root = openapi::root(registry.documents());
             Some(Ok(Reply::text(200, root.to_string())))

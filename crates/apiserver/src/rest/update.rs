@@ -22,6 +22,8 @@ use crate::store::{CommitError, Key, Stored};
 pub(crate) enum Part {
     Main,
     Status,
+    /// A pod's node: of the spec, but no change of what its writer wanted.
+    Binding,
 }
 
 pub(super) async fn put(
@@ -131,7 +133,7 @@ pub(crate) fn next(api: &Api, resource: &Resource, part: Part, old: &Value, want
         return Err(ApiError::conflict_because(&resource.group, &resource.plural, old.name(), &why));
     }
     let mut new = match part {
-        Part::Main => main_part(resource, old, wanted),
+        Part::Main | Part::Binding => main_part(resource, old, wanted),
         Part::Status => {
             let mut new = old.clone();
             set_or_remove(&mut new, "status", wanted.get("status"));
@@ -159,9 +161,8 @@ fn main_part(resource: &Resource, old: &Value, mut new: Value) -> Value {
     for key in ["generation", "generateName", "selfLink", "managedFields"] {
         keep_meta(&mut new, old, key);
     }
-    for key in ["apiVersion", "kind"] {
-        set_or_remove(&mut new, key, old.get(key));
-    }
+    set_or_remove(&mut new, "kind", old.get("kind"));
+    set_or_remove(&mut new, "apiVersion", Some(&Value::from(resource.stored_as.as_str())));
     if resource.has_status {
         set_or_remove(&mut new, "status", old.get("status"));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
+use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -138,7 +138,12 @@ async fn serve(front: Front, request: http::Request<Incoming>) -> Result<Respons
         Err(error) => return Ok(Reply::from(error).into_response()),
     };
     let request = Request { method: head.method, path: path.to_owned(), query, headers: head.headers, body };
-    Ok(handle(front.api, request).await)
+    if matches!(request.method, Method::GET | Method::HEAD) {
+        return Ok(handle(front.api, request).await);
+    }
+    // To its end, also when the client goes away meanwhile: a write has more to do once it is stored.
+    let handled = tokio::spawn(handle(front.api, request)).await;
+    Ok(handled.unwrap_or_else(|_| Reply::from(ApiError::internal("the request could not be handled")).into_response()))
 }
 
 /// Reads a whole body. One that is too large is read on for a while without being kept: a client that is still sending when the

@@ -1,5 +1,6 @@
 //! The database file: one table of objects as JSON, one of numbers.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -42,7 +43,8 @@ pub(super) struct Disk {
     path: PathBuf,
     /// Gone after a failed write: redb wants to be opened again then.
     database: Option<Database>,
-    restore: Vec<(Key, Option<Vec<u8>>)>,
+    /// What must be put back with the next write; each key once, however often writing fails.
+    restore: HashMap<Key, Option<Vec<u8>>>,
 }
 
 impl Disk {
@@ -50,27 +52,27 @@ impl Disk {
         // A damaged file may make the library panic instead of returning an error.
         let opened = quietly(|| open_and_load(path));
         let (database, loaded) = opened.unwrap_or_else(|| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
-        Ok((Self { path: path.to_owned(), database: Some(database), restore: Vec::new() }, loaded))
+        Ok((Self { path: path.to_owned(), database: Some(database), restore: HashMap::new() }, loaded))
     }
 
     /// Writes all rows and the version in one durable transaction.
     pub(super) fn write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), String> {
-        let result = self.try_write(rows, version);
-        match result {
-            Ok(()) => {
+        // redb panics on some damage; that must end this write, not the thread that all writes go through.
+        let reason = match quietly(|| self.try_write(rows, version)) {
+            Some(Ok(())) => {
                 self.restore.clear();
-                Ok(())
+                return Ok(());
             }
-            Err(error) => {
-                self.database = None;
-                Err(error.to_string())
-            }
-        }
+            Some(Err(error)) => error.to_string(),
+            None => format!("{} is damaged; stop Weir and restore it from a copy", self.path.display()),
+        };
+        self.database = None;
+        Err(reason)
     }
 
     /// With the next write, this key goes back to what it was.
     pub(super) fn restore(&mut self, key: Key, json: Option<Vec<u8>>) {
-        self.restore.push((key, json));
+        self.restore.insert(key, json);
     }
 
     fn try_write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), redb::Error> {
@@ -103,7 +105,23 @@ fn builder() -> redb::Builder {
     builder
 }
 
+/// Makes a new database beside its place and moves it there whole: a process that ends while it is being made leaves nothing that looks damaged.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let next = path.with_extension("new");
+    let told = |error: io::Error| OpenError::Io(next.clone(), error);
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
+        _ => {}
+    }
+    own(&next).map_err(told)?;
+    drop(builder().create(&next).map_err(|e| open_error(&next, e))?);
+    fs::rename(&next, path).map_err(told)
+}
+
 fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
+    if !path.exists() {
+        create(path)?;
+    }
     own(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
     let mut database = builder().create(path).map_err(|e| open_error(path, e))?;
     // Reads every page once: damage shall be found now, not when an object is read back wrong.
@@ -176,5 +194,23 @@ fn storage_error(path: &Path, error: redb::Error) -> OpenError {
         }
         redb::Error::Io(e) => OpenError::Io(path.to_owned(), e),
         other => OpenError::Damaged(path.to_owned(), other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_stays_full_costs_no_more_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut disk, _) = Disk::open(&folder.path().join("state.redb")).unwrap();
+        let key = Key::new(&"/configmaps".into(), "default", "a");
+        for _ in 0..3 {
+            disk.restore(key.clone(), Some(b"{}".to_vec()));
+        }
+        assert_eq!(disk.restore.len(), 1);
+        disk.write(&[], 1).unwrap();
+        assert!(disk.restore.is_empty());
     }
 }

@@ -50,12 +50,10 @@ impl Writer {
         let mut version = self.shared.memory.read().version();
         let mut overlay: HashMap<Key, Option<Arc<Stored>>> = HashMap::new();
         let mut numbered: Vec<Numbered> = Vec::with_capacity(jobs.len());
+        let mut refused = Vec::new();
         for (change, answer) in jobs {
             match self.check(&overlay, &change) {
-                Err(stale) => {
-                    // The asker may be gone; nobody else needs to know.
-                    let _ = answer.send(Err(stale));
-                }
+                Err(stale) => refused.push((answer, stale)),
                 Ok(previous) => {
                     version += 1;
                     let item = number(change, previous, version, answer);
@@ -64,9 +62,18 @@ impl Writer {
                 }
             }
         }
-        if numbered.is_empty() {
-            return;
+        if !numbered.is_empty() {
+            self.store(numbered, version);
         }
+        // Not before what made them stale can be read: else they would try again with the same old state.
+        for (answer, stale) in refused {
+            // The asker may be gone; nobody else needs to know.
+            let _ = answer.send(Err(stale));
+        }
+    }
+
+    /// Writes and shows checked changes, or tells why not.
+    fn store(&mut self, numbered: Vec<Numbered>, version: u64) {
         let rows: Vec<Row<'_>> =
             numbered.iter().map(|n| Row { key: &n.key, json: (!n.event.deleted).then_some(n.json.as_slice()) }).collect();
         match self.disk.write(&rows, version) {

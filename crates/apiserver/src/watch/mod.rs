@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::api::Api;
 use crate::object::ObjectExt;
 use crate::registry::Resource;
-use crate::rest::{Accept, Body, Query, Request, Shape, Target, body_stream, present, table};
+use crate::rest::{Accept, Body, Query, Request, Shape, Target, body_stream, present, table, wanted_version};
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -42,7 +42,7 @@ pub(crate) fn serve(
     let query = &request.query;
     refuse_watch_list(query)?;
     let selector = Selector::from_query(query, resource)?;
-    let from = version(query)?;
+    let from = wanted_version(query, api.store.version())?;
     let changed = api.store.subscribe(&resource.shelf);
     let mut watch = Watch {
         api: Arc::clone(api),
@@ -84,14 +84,6 @@ fn refuse_watch_list(query: &Query) -> Result<(), ApiError> {
         return forbidden("resourceVersionMatch", message.to_owned());
     }
     Ok(())
-}
-
-fn version(query: &Query) -> Result<u64, ApiError> {
-    let Some(text) = query.get("resourceVersion") else { return Ok(0) };
-    text.parse().map_err(|_| {
-        let message = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
-        ApiError::invalid_options("ListOptions", "resourceVersion", "FieldValueInvalid", message)
-    })
 }
 
 /// What the client asks for, else half an hour to an hour, spread so that clients do not all come back at once.

@@ -52,7 +52,9 @@ pub(crate) fn config(folder: &Path) -> Config {
 
 pub(crate) async fn client(server: &Server) -> kube::Client {
     let kubeconfig = Kubeconfig::from_yaml(&server.kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    // What the server says is what is tested.
+    config.default_retry = false;
     kube::Client::try_from(config).unwrap()
 }
 

@@ -207,3 +207,54 @@ async fn events_are_one_store_under_two_names() {
     let table = world.table("/apis/events.k8s.io/v1/namespaces/default/events").await.expect(200);
     assert!(table.at("/rows/0/cells").to_string().contains("\"bye\""), "{}", table.at("/rows/0/cells"));
 }
+
+#[tokio::test]
+async fn a_namespace_on_a_cluster_scoped_object_means_nothing() {
+    let world = World::new().await;
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "namespace": "default"}});
+    assert!(world.post("/api/v1/namespaces", &object).await.expect(201).at("/metadata/namespace").is_null());
+}
+
+#[tokio::test]
+async fn pods_are_bound_once() {
+    let world = World::new().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    world.post(pods, &pod).await.expect(201);
+    let binding = |name: &str, target: serde_json::Value| json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target});
+    let path = format!("{pods}/p/binding");
+    let node = json!({"kind": "Node", "name": "n1"});
+    assert_eq!(
+        world.post(&path, &binding("x", node.clone())).await.expect(400).message(),
+        "name in URL does not match name in Binding object"
+    );
+    assert_eq!(
+        world.post(&path, &binding("p", json!({"kind": "Node"}))).await.expect(422).message(),
+        "Binding \"p\" is invalid: target.name: Required value"
+    );
+    assert_eq!(world.post(&path, &binding("p", node.clone())).await.expect(201).at("/status"), "Success");
+    let bound = world.get(&format!("{pods}/p")).await.expect(200);
+    assert_eq!((bound.at("/spec/nodeName"), bound.at("/metadata/generation")), (&json!("n1"), &json!(1)));
+    assert_eq!(
+        world.post(&path, &binding("p", node.clone())).await.expect(409).message(),
+        "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\""
+    );
+    world.post(&format!("{pods}/none/binding"), &binding("none", node)).await.expect(404);
+    world.get(&path).await.expect(405);
+}
+
+#[tokio::test]
+async fn quotas_are_kept_and_said_not_to_be_enforced() {
+    let world = World::new().await;
+    for (plural, kind, spec) in [
+        ("resourcequotas", "ResourceQuota", json!({"hard": {"pods": "4"}})),
+        ("limitranges", "LimitRange", json!({"limits": [{"type": "Container", "max": {"cpu": "1"}}]})),
+    ] {
+        let path = format!("/api/v1/namespaces/default/{plural}");
+        assert_eq!(world.get(&path).await.expect(200).at("/items"), &json!([]));
+        let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "q"}, "spec": spec});
+        let made = world.post(&path, &object).await.expect(201);
+        assert_eq!(made.warnings(), [format!("299 - \"this server keeps a {kind} but does not enforce it\"")]);
+        assert_eq!(made.at("/spec"), &spec);
+    }
+}

@@ -129,3 +129,97 @@ async fn definitions_come_and_go() {
     nameless["metadata"]["name"] = json!("x.example.com");
     assert!(world.post(crds, &nameless).await.expect(422).message().contains("must be spec.names.plural"));
 }
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+#[tokio::test]
+async fn definitions_that_cannot_work_are_refused() {
+    let world = World::new().await;
+    let mut crd = widgets();
+    crd["metadata"]["name"] = json!("gadgets.example.com");
+    crd["spec"]["names"] = json!({"plural": "gadgets", "kind": "Gadget"});
+    let rules = "/spec/versions/1/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations";
+    let mut broken = crd.clone();
+    broken["spec"]["versions"][1]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] =
+        json!([{"rule": "self.size >"}]);
+    let refused = world.post(CRDS, &broken).await.expect(422);
+    assert_eq!(refused.at("/details/causes/0/field"), "spec.versions[1].schema.openAPIV3Schema");
+    assert!(refused.message().contains("self.size >"), "{}", refused.message());
+    *broken.pointer_mut(rules).unwrap() = json!([{"rule": "self.size > 1"}]);
+    world.post(CRDS, &broken).await.expect(201);
+    let path = format!("{CRDS}/gadgets.example.com");
+    let moved = world.merge(&path, &json!({"spec": {"scope": "Cluster"}})).await.expect(422);
+    assert!(moved.message().contains("spec.scope: Invalid value: \"Cluster\": field is immutable"), "{}", moved.message());
+    let mut builtin = crd;
+    builtin["metadata"]["name"] = json!("deployments.apps");
+    builtin["spec"]["group"] = json!("apps");
+    builtin["spec"]["names"] = json!({"plural": "deployments", "kind": "Deployment"});
+    assert!(world.post(CRDS, &builtin).await.expect(422).message().contains("built into the server"));
+}
+
+#[tokio::test]
+async fn metadata_is_typed() {
+    let world = World::new().await;
+    let mut object = widget("w", json!({"size": 1, "sise": 2}));
+    object["metadata"]["foo"] = json!(1);
+    let strict = world.post(&format!("{WIDGETS}?fieldValidation=Strict"), &object).await.expect(400);
+    assert!(strict.message().ends_with("unknown field \"metadata.foo\", unknown field \"spec.sise\""), "{}", strict.message());
+    object["metadata"] = json!({"name": "w", "labels": {"a": 5}});
+    let wrong = world.post(WIDGETS, &object).await.expect(400);
+    assert!(
+        wrong.message().contains("json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"),
+        "{}",
+        wrong.message()
+    );
+}
+
+#[tokio::test]
+async fn an_object_shows_the_version_asked_for_after_the_storage_version_moved() {
+    let world = World::new().await;
+    world.post(WIDGETS, &widget("w", json!({"size": 1}))).await.expect(201);
+    let mut crd = world.get(&format!("{CRDS}/widgets.example.com")).await.expect(200).body;
+    crd["spec"]["versions"][0]["storage"] = json!(false);
+    crd["spec"]["versions"][1]["storage"] = json!(true);
+    world.put(&format!("{CRDS}/widgets.example.com"), &crd).await.expect(200);
+    for version in ["v1", "v1beta1"] {
+        let shown = world.get(&format!("/apis/example.com/{version}/namespaces/default/widgets/w")).await.expect(200);
+        assert_eq!(shown.at("/apiVersion"), &json!(format!("example.com/{version}")));
+    }
+}
+
+#[tokio::test]
+async fn a_definition_that_goes_takes_no_more_objects() {
+    let world = World::new().await;
+    let mut held = widget("held", json!({"size": 1}));
+    held["metadata"]["finalizers"] = json!(["x.io/f"]);
+    world.post(WIDGETS, &held).await.expect(201);
+    world.delete(&format!("{CRDS}/widgets.example.com"), json!({})).await.expect(200);
+    let late = world.post(WIDGETS, &widget("late", json!({"size": 1}))).await.expect(405);
+    assert_eq!(late.message(), "create not allowed while custom resource definition is terminating");
+    world.merge(&format!("{WIDGETS}/held"), &json!({"metadata": {"finalizers": null}})).await.expect(200);
+    world.gone(&format!("{CRDS}/widgets.example.com")).await;
+}
+
+/// Whenever the client goes away: what is stored is served.
+#[tokio::test]
+async fn a_definition_whose_client_has_gone_is_served() {
+    let world = World::new().await;
+    let names: Vec<String> = (0..20).map(|n| format!("g{n}s")).collect();
+    for (n, plural) in names.iter().enumerate() {
+        let mut crd = widgets();
+        crd["metadata"]["name"] = json!(format!("{plural}.example.com"));
+        crd["spec"]["names"] = json!({"plural": plural, "kind": format!("G{n}")});
+        let patience = std::time::Duration::from_micros(400 * n as u64);
+        let _ = tokio::time::timeout(patience, world.post(CRDS, &crd)).await;
+    }
+    let served = async {
+        for plural in &names {
+            while world.get(&format!("{CRDS}/{plural}.example.com")).await.code == 200
+                && world.get(&format!("/apis/example.com/v1/namespaces/default/{plural}")).await.code != 200
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), served).await.expect("every stored definition is served");
+}

@@ -151,4 +151,22 @@ async fn collections_delete_what_is_selected() {
     let gone = world.delete(&format!("{MAPS}?labelSelector=app%3Dx"), json!({})).await.expect(200);
     assert_eq!(gone.at("/items").as_array().unwrap().len(), 2);
     assert_eq!(world.get(MAPS).await.at("/items").as_array().unwrap().len(), 1);
+    world.delete("/api/v1/namespaces", json!({})).await.expect(405);
+}
+
+#[tokio::test]
+async fn an_owner_that_waits_is_let_go_when_another_stays() {
+    let world = World::new().await;
+    let waiting = world.post(WIDGETS, &widget("w", json!({"size": 1}))).await.expect(201).body;
+    let staying = world.post(WIDGETS, &widget("s", json!({"size": 1}))).await.expect(201).body;
+    let mut child = owned("child", &waiting);
+    let mut second = owned("child", &staying)["metadata"]["ownerReferences"][0].clone();
+    second["controller"] = json!(false);
+    child["metadata"]["ownerReferences"].as_array_mut().unwrap().push(second);
+    world.post(MAPS, &child).await.expect(201);
+    world.delete(&format!("{WIDGETS}/w"), json!({"propagationPolicy": "Foreground"})).await.expect(200);
+    world.gone(&format!("{WIDGETS}/w")).await;
+    let child = world.get(&format!("{MAPS}/child")).await.expect(200);
+    assert_eq!(child.at("/metadata/ownerReferences").as_array().unwrap().len(), 1);
+    assert_eq!(child.at("/metadata/ownerReferences/0/name"), "s");
 }

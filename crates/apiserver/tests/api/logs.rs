@@ -18,10 +18,11 @@ struct Reader {
 
 impl PodLogs for Reader {
     fn open(&self, request: LogRequest) -> BoxFuture<'static, Result<LogStream, LogError>> {
-        let container = request.container.clone();
+        let (container, previous) = (request.container.clone(), request.previous);
         self.asked.lock().unwrap().push(request);
         async move {
             match container.as_str() {
+                _ if previous => Err(LogError::Other("previous terminated container \"c\" in pod \"one\" not found".to_owned())),
                 "slow" => Err(LogError::Waiting("ContainerCreating".to_owned())),
                 _ => Ok(stream::iter([Bytes::from_static(b"one\n"), Bytes::from_static(b"two\n")]).boxed()),
             }
@@ -53,7 +54,7 @@ async fn logs_are_streamed() {
     assert_eq!((answer.text.as_str(), answer.headers["content-type"].to_str().unwrap()), ("one\ntwo\n", "text/plain"));
     let asked = reader.asked.lock().unwrap().pop().unwrap();
     assert_eq!((asked.pod.as_str(), asked.container.as_str(), asked.follow, asked.tail_lines), ("one", "c", true, Some(2)));
-    assert_eq!((asked.timestamps, asked.limit_bytes, asked.since), (true, Some(100), None));
+    assert_eq!((asked.timestamps, asked.limit_bytes, asked.since, asked.previous), (true, Some(100), None, false));
     world.get(&format!("{PODS}/one/log?sinceTime=1970-01-01T00%3A01%3A00Z&follow=false")).await.expect(200);
     let asked = reader.asked.lock().unwrap().pop().unwrap();
     assert_eq!((asked.since, asked.follow), (Some(60), false));

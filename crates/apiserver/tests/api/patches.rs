@@ -79,7 +79,7 @@ async fn json_patch_works_and_apply_says_what_to_do() {
 async fn concurrent_patches_all_arrive() {
     let world = World::new().await;
     world.post(MAPS, &map("a", json!({}))).await.expect(201);
-    let tasks: Vec<_> = (0..40)
+    let tasks: Vec<_> = (0..60)
         .map(|n| {
             let client = world.client.clone();
             tokio::spawn(async move {
@@ -92,7 +92,7 @@ async fn concurrent_patches_all_arrive() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(world.get(&format!("{MAPS}/a")).await.at("/data").as_object().unwrap().len(), 40);
+    assert_eq!(world.get(&format!("{MAPS}/a")).await.at("/data").as_object().unwrap().len(), 60);
 }
 
 #[tokio::test]

@@ -138,3 +138,10 @@ async fn a_deleted_definition_ends_its_watches() {
     world.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com", json!({})).await.expect(200);
     assert!(watch.next().await.is_null());
 }
+
+#[tokio::test]
+async fn a_watch_from_the_future_is_to_be_asked_for_again() {
+    let world = World::new().await;
+    let refused = world.get(&format!("{MAPS}?watch=true&resourceVersion=99999999&timeoutSeconds=1")).await.expect(504);
+    assert!(refused.message().starts_with("Timeout: Too large resource version: 99999999"), "{}", refused.message());
+}

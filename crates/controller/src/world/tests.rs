@@ -86,6 +86,9 @@ fn own_objects_are_those_with_our_labels_in_our_namespace() {
 fn the_configuration_is_handed_on() {
     let mut world = world();
     let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": CONFIG_MAP, "namespace": "system" } });
-    assert_eq!(world.apply(Change::Applied(Kind::ConfigMap, map.clone())), Effect { translate: false, config: Some(Some(map)) });
+    let mut other = map.clone();
+    other["metadata"]["namespace"] = json!("default");
+    assert_eq!(world.apply(Change::Applied(Kind::ConfigMap, other)).config, None, "one of somebody else, which a policy may refer to");
+    assert_eq!(world.apply(Change::Applied(Kind::ConfigMap, map.clone())).config, Some(Some(map)));
     assert_eq!(world.apply(Change::Listed(Kind::ConfigMap, Vec::new())).config, Some(None));
 }

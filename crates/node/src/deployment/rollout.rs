@@ -7,16 +7,19 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::Numbers;
 use super::sets::{New, Sets};
 
+/// More replicas than any node has addresses for. Numbers are cut to it so that sums of them do not overflow.
+const MOST: i32 = 1 << 24;
+
 /// Resolves percentages: surge is rounded up, unavailable down, and if both come to nothing one may be unavailable.
 pub(crate) fn numbers(spec: &DeploymentSpec) -> Numbers {
-    let replicas = spec.replicas.unwrap_or(1);
+    let replicas = spec.replicas.unwrap_or(1).clamp(0, MOST);
     let strategy = spec.strategy.as_ref();
     if strategy.and_then(|s| s.type_.as_deref()) == Some("Recreate") {
         return Numbers { replicas, recreate: true, max_surge: 0, max_unavailable: 0 };
     }
     let rolling = strategy.and_then(|s| s.rolling_update.as_ref());
     let quarter = IntOrString::String("25%".to_owned());
-    let max_surge = resolve(rolling.and_then(|r| r.max_surge.as_ref()).unwrap_or(&quarter), replicas, true);
+    let max_surge = resolve(rolling.and_then(|r| r.max_surge.as_ref()).unwrap_or(&quarter), replicas, true).min(MOST);
     let unavailable = resolve(rolling.and_then(|r| r.max_unavailable.as_ref()).unwrap_or(&quarter), replicas, false);
     let unavailable = if max_surge == 0 && unavailable == 0 { 1 } else { unavailable };
     Numbers { replicas, recreate: false, max_surge, max_unavailable: unavailable.min(replicas) }

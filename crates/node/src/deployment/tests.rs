@@ -35,6 +35,8 @@ fn percentages() {
     assert_eq!(numbers(3, json!(0), json!("10%")), (0, 1), "one of them must be possible");
     assert_eq!(numbers(2, json!(5), json!(9)), (5, 2));
     assert_eq!(numbers(0, json!("25%"), json!("25%")), (0, 0));
+    let (surge, unavailable) = numbers(i32::MAX, json!(i32::MAX), json!("100%"));
+    assert!(surge.checked_add(unavailable).is_some_and(|sum| sum.checked_mul(8).is_some()), "sums must not overflow");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -288,11 +289,13 @@ impl Driver {
             ($store:ident, $variant:ident) => {{
                 let listed: Vec<_> =
                     objects.iter().filter_map(|o| if let Object::$variant(o) = o { Some((**o).clone()) } else { None }).collect();
-                for missing in self.world.$store.missing_from(&listed) {
-                    if let Some(known) = self.world.$store.get(&missing).cloned() {
-                        self.remove(&Object::$variant(Box::new((*known).clone())));
-                        self.world.$store.may_return(known.metadata.uid.as_deref().unwrap_or_default());
-                    }
+                let (gone, unsure) = self.world.$store.missing_from(&listed);
+                for known in gone {
+                    self.remove(&Object::$variant(Box::new((*known).clone())));
+                    self.world.$store.may_return(known.metadata.uid.as_deref().unwrap_or_default());
+                }
+                for known in unsure {
+                    self.look_up(kind, &known.metadata, Object::$variant(Box::new((*known).clone())));
                 }
             }};
         }
@@ -307,6 +310,17 @@ impl Driver {
         if self.listed.insert(kind) && self.listed.len() == KINDS {
             self.begin();
         }
+    }
+
+    /// Asks whether an object is still there that a list lacks: its deletion may be what the watch missed.
+    fn look_up(&self, kind: Kind, meta: &ObjectMeta, object: Object) {
+        let (client, inputs) = (self.config.client.clone(), self.inputs.clone());
+        let (name, uid) = (ObjectName::of(meta), meta.uid.clone().unwrap_or_default());
+        tokio::spawn(async move {
+            if write::is_gone(&client, kind, &name, &uid).await {
+                let _ = inputs.send(Input::Watch(Change::Deleted(object))).await;
+            }
+        });
     }
 
     /// Everything is known for the first time: what is in use is marked, and what nobody needs any more removed.

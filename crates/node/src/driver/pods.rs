@@ -143,6 +143,6 @@ impl Driver {
 }
 
 /// Whether a pod has completed for good, as its status says.
-fn has_ended(pod: &Pod) -> bool {
+pub(super) fn has_ended(pod: &Pod) -> bool {
     matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"))
 }

@@ -56,8 +56,16 @@ impl Driver {
         touched.into_iter().for_each(|name| self.queue.add(Key::Service(name)));
     }
 
-    /// Notes the addresses that Services found at the start already have.
+    /// Notes the addresses that Services and pods found at the start already have, so that nobody new gets them before they are claimed again.
     pub(super) fn mark_addresses(&mut self) {
+        let taken_over = |pod: &&Arc<Pod>| pod.metadata.deletion_timestamp.is_none() && !super::pods::has_ended(pod);
+        for ip in self.world.pods.all().map(|(_, pod)| pod).filter(taken_over).filter_map(|pod| pod_ip(pod)) {
+            if let IpAddr::V4(ip) = ip
+                && self.addresses.owns(Pool::Pod, ip)
+            {
+                self.addresses.mark(ip);
+            }
+        }
         for (_, service) in self.world.services.all() {
             for ip in ingress_ips(service).into_iter().chain(service.spec.as_ref().and_then(fixed_cluster_ip).map(IpAddr::V4)) {
                 if let IpAddr::V4(ip) = ip {
@@ -174,7 +182,12 @@ impl Driver {
     fn relay(&mut self, name: &ObjectName, service: &Service, routes: Routes) {
         let Some(run) = self.services.get_mut(name) else { return };
         for (address, error) in run.relays.set(routes) {
-            tracing::warn!(service = %name, %address, %error, "cannot relay a cluster address");
+            // The Event tells it too, and without the right to low ports it is so for every Service on one: no news at each start.
+            if error.kind() == ErrorKind::PermissionDenied {
+                tracing::debug!(service = %name, %address, %error, "cannot relay a cluster address");
+            } else {
+                tracing::warn!(service = %name, %address, %error, "cannot relay a cluster address");
+            }
             let way_out = match error.kind() {
                 ErrorKind::PermissionDenied => "; sysctl net.ipv4.ip_unprivileged_port_start=0 allows low ports to everybody",
                 ErrorKind::AddrInUse => "; another process on this machine uses it",

@@ -125,10 +125,13 @@ impl Kubelet {
     }
 }
 
+/// A grace may be any number of seconds; added to a time it must still be one.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 pub(crate) fn grace_period(pod: &Pod) -> Duration {
     let asked = pod.metadata.deletion_grace_period_seconds;
     let seconds = asked.or_else(|| pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
-    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(LONGEST_GRACE)
 }
 
 /// Where a container stands that another process ran before: whatever ran then has ended with it.

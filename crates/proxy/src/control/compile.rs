@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use weir_limits::{Cell, Ledger, LimitConfig};
 use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Protocol, Route, Rule, Target, Tls};
 use weir_route::Table;
@@ -26,6 +27,9 @@ pub(crate) struct Registry {
     route_cells: HashMap<(ListenerName, ObjectName), Arc<Cell>>,
     backends: BTreeMap<BackendName, Arc<BackendState>>,
 }
+
+/// A route's cells: see [`RuleConfig::cells`].
+type Cells = SmallVec<[(usize, Arc<Cell>); 1]>;
 
 /// What a port is compiled from.
 pub(crate) struct Inputs {
@@ -103,7 +107,18 @@ impl Registry {
         self.route_cells.entry((listener.clone(), route.clone())).or_insert_with(fresh).clone()
     }
 
-    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule, cell: Arc<Cell>) -> RuleConfig {
+    /// The cells of a route at a port with these listeners.
+    fn route_cells(&mut self, listeners: &[Arc<Listener>], route: &Route, ledger: &Ledger) -> Cells {
+        let one = |(place, listener): (usize, &Arc<Listener>)| (place, self.route_cell(&listener.name, &route.name, ledger));
+        let first = listeners.iter().enumerate().take(1);
+        if listeners.iter().all(|listener| listener.protocol == Protocol::Http) {
+            return first.map(one).collect();
+        }
+        let is_attached = |listener: &ListenerName| route.attachments.iter().any(|it| it.listener == *listener);
+        listeners.iter().enumerate().filter(|(_, listener)| is_attached(&listener.name)).map(one).collect()
+    }
+
+    fn rule(&mut self, route: &Arc<Route>, index: usize, rule: &Rule, cells: Cells) -> RuleConfig {
         let targets = match &rule.action {
             Action::Forward(targets) => targets.as_slice(),
             Action::Redirect(_) | Action::Fail(_) => &[],
@@ -113,7 +128,7 @@ impl Registry {
             Target::Fail(reason) => TargetConfig::Fail { weight: it.weight, reason: reason.clone() },
         });
         let targets = targets.collect();
-        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cell, targets }
+        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cells, targets }
     }
 }
 
@@ -149,13 +164,13 @@ pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut R
         None => Arc::new(Table::compile(listeners.iter().map(|it| &**it), &routes)),
     };
     let first = listeners.first()?;
-    let mut place: HashMap<&ObjectName, (usize, Arc<Cell>)> = HashMap::new();
+    let mut place: HashMap<&ObjectName, (usize, Cells)> = HashMap::new();
     let rules = table.rules().map(|(route, rule)| {
         // A table lists a route's rules one after the other, from the first.
-        let fresh = || (0, registry.route_cell(&first.name, &route.name, ledger));
-        let (index, cell) = place.entry(&route.name).or_insert_with(fresh);
+        let fresh = || (0, registry.route_cells(&listeners, route, ledger));
+        let (index, cells) = place.entry(&route.name).or_insert_with(fresh);
         *index += 1;
-        registry.rule(route, *index - 1, rule, cell.clone())
+        registry.rule(route, *index - 1, rule, cells.clone())
     });
     let rules = rules.collect();
     let clients = listeners.iter().enumerate().map(|(at, listener)| {
@@ -177,18 +192,14 @@ fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
-/// The cell in which a listener's connections count: its own if it speaks TLS, else the one of the first listener of its port, since
-/// which listener a connection is for is not known when it comes.
+/// The cell in which a listener's connections count: its own if it speaks TLS, else that of the first listener of its port, since which
+/// listener a connection is for is not known when it comes.
 pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
-    if model.listeners.get(name).is_some_and(|it| is_secure(it)) {
+    let listener = model.listeners.get(name);
+    if listener.is_some_and(|it| is_secure(it)) {
         return name.to_string().into();
     }
-    first_of_port(model, name)
-}
-
-/// The first listener of a listener's port. The routes of all listeners of a port are one table, so that their cells are named after it.
-fn first_of_port(model: &Model, name: &ListenerName) -> Arc<str> {
-    let port = model.listeners.get(name).map(|it| it.container_port);
+    let port = listener.map(|it| it.container_port);
     let first = model.listeners.values().find(|it| it.name.gateway == name.gateway && Some(it.container_port) == port);
     first.map_or(name, |it| &it.name).to_string().into()
 }
@@ -201,7 +212,7 @@ pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc
     for (name, limit) in &model.limits {
         let cells: BTreeSet<Arc<str>> = match &limit.route {
             None => limit.cells.iter().map(|listener| cell_of(model, listener)).collect(),
-            Some(route) => limit.cells.iter().map(|listener| route_key(&first_of_port(model, listener), route).into()).collect(),
+            Some(route) => limit.cells.iter().map(|listener| route_key(&cell_of(model, listener), route).into()).collect(),
         };
         let name = text(name);
         configs.push(LimitConfig { name: name.clone(), value: limit.value, cells: cells.into_iter().collect() });
@@ -216,7 +227,7 @@ fn hall_size() -> u64 {
     descriptors.map_or(HALL_SIZE, |all| (all / 10).clamp(16, HALL_SIZE))
 }
 
-/// What the ledger calls the cell of a route, at the port whose first listener is `listener`.
+/// What the ledger calls the cell of a route, at the listener whose cell is `listener`.
 fn route_key(listener: &str, route: &ObjectName) -> String {
     format!("{listener}|{route}")
 }

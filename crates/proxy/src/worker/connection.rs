@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use weir_http1::{Invalid, Parsed};
 use weir_limits::Slot;
+use weir_model::Listener;
 
 use super::Worker;
 use super::answer::{Details, Reply};
@@ -27,8 +28,6 @@ use super::preface;
 use super::stream::Stream;
 use super::timers::NEVER;
 use super::work::Work;
-use crate::client::Client;
-use crate::config::SecureListener;
 
 /// How long and how much a connection that is given up is read from, so that the client can read the answer before a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -53,8 +52,8 @@ pub(crate) struct Link {
     pub(crate) requests: u32,
     /// The tick from which it is too old.
     until: u32,
-    /// Which listener it is for, if it is TLS.
-    pub(crate) secure: Option<Arc<SecureListener>>,
+    /// The listener that it is for, where the port's listeners have each their own connections.
+    pub(crate) listener: Option<Arc<Listener>>,
 }
 
 /// Why a wait ended without what was waited for.
@@ -83,7 +82,7 @@ impl Link {
     pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, peer: SocketAddr) -> Self {
         let timer = worker.timers.add(socket.socket.id);
         worker.arrived(&socket);
-        Self { worker, socket, peer, timer, active: false, entered: false, requests: 0, until: NEVER, secure: None }
+        Self { worker, socket, peer, timer, active: false, entered: false, requests: 0, until: NEVER, listener: None }
     }
 
     /// The connection is admitted by its listener.
@@ -115,19 +114,16 @@ impl Link {
         after.map_or(NEVER, |after| self.worker.tick_after(after))
     }
 
+    /// The place of its listener among the port's.
+    #[inline]
+    pub(crate) fn place(&self, config: &LocalConfig) -> usize {
+        let Some(listener) = &self.listener else { return 0 };
+        config.port.listeners.binary_search_by(|it| it.name.cmp(&listener.name)).unwrap_or(0)
+    }
+
     /// What clients see of the connection: `http` or `https`.
     pub(crate) fn scheme(&self) -> &'static str {
-        if self.secure.is_some() { "https" } else { "http" }
-    }
-
-    /// How its listener treats clients.
-    pub(crate) fn client<'c>(&self, config: &'c LocalConfig) -> &'c Client {
-        config.port.client(self.place(config))
-    }
-
-    /// The place of its listener in `config`; 0 if it is not known.
-    pub(crate) fn place(&self, config: &LocalConfig) -> usize {
-        self.secure.as_ref().and_then(|secure| config.port.place(secure)).unwrap_or_default()
+        if self.listener.is_some() { "https" } else { "http" }
     }
 
     /// Polls until `poll` is ready, the deadline passes, or the connection is told to end.
@@ -161,9 +157,25 @@ impl Link {
 
     /// The tick by which a request must have begun.
     fn idle_deadline(&self, config: &LocalConfig) -> u32 {
-        let settings = &self.client(config).settings;
+        let settings = &config.port.client_of(self.place(config)).settings;
         let age = if settings.connection.safe_max_connection_duration { NEVER } else { self.until };
         self.tick_after(settings.timeouts.idle).min(age)
+    }
+
+    /// Makes ready for a request. Nothing of this is held while it is waited for: every idle connection would have room for it.
+    fn prepare(&self, work: &mut Work) {
+        let config = self.socket.config();
+        let settings = &config.port.client_of(self.place(&config)).settings;
+        work.request.allow_old = settings.http1.http10.is_some();
+        work.input.set_limit(settings.connection.buffer_limit);
+        work.output.set_limit(settings.connection.buffer_limit);
+    }
+
+    /// The tick by which a head that has begun must be complete.
+    fn head_deadline(&self) -> u32 {
+        let config = self.socket.config();
+        let timeouts = &config.port.client_of(self.place(&config)).settings.timeouts;
+        self.tick_after(timeouts.headers).min(self.tick_after(timeouts.request))
     }
 
     fn set_idle(&self, idle: bool) {
@@ -222,7 +234,8 @@ impl Downstream {
                     }
                     // The rest of a record that has begun must come as soon as that of a head; a drip does not move the deadline again.
                     Next::Nothing if self.stream.is_amid_record() && !std::mem::replace(&mut amid, true) => {
-                        let headers = self.link.client(&self.link.socket.config()).settings.timeouts.headers;
+                        let config = self.link.socket.config();
+                        let headers = config.port.client_of(self.link.place(&config)).settings.timeouts.headers;
                         self.link.set_deadline(self.link.tick_after(headers));
                     }
                     Next::Nothing => {}
@@ -236,7 +249,7 @@ impl Downstream {
     /// What comes before the first request. False: the connection is to be closed.
     async fn begin(&mut self) -> bool {
         let config = self.link.socket.config();
-        let settings = self.link.client(&config).settings.clone();
+        let settings = &config.port.client_of(self.link.place(&config)).settings;
         self.link.until = self.link.tick_after(settings.connection.max_connection_duration);
         // Before TLS it has been read already.
         if let (Some(rule), Stream::Plain(tcp)) = (settings.proxy_protocol, &self.stream) {
@@ -285,11 +298,7 @@ impl Downstream {
     async fn read_head(&mut self, work: &mut Work, pipelined: bool) -> Head {
         let mut parse = pipelined;
         let mut armed = false;
-        let config = self.link.socket.config();
-        let settings = self.link.client(&config).settings.clone();
-        work.request.allow_old = settings.http1.http10.is_some();
-        work.input.set_limit(settings.connection.buffer_limit);
-        work.output.set_limit(settings.connection.buffer_limit);
+        self.link.prepare(work);
         loop {
             if parse {
                 match work.request.parse(work.input.filled()) {
@@ -299,8 +308,7 @@ impl Downstream {
                     Err(invalid) => return Head::refused(work, refusal(invalid)),
                 }
                 if !armed {
-                    let timeouts = &settings.timeouts;
-                    self.link.set_deadline(self.link.tick_after(timeouts.headers).min(self.link.tick_after(timeouts.request)));
+                    self.link.set_deadline(self.link.head_deadline());
                     armed = true;
                 }
             }
@@ -379,8 +387,6 @@ fn refusal(invalid: Invalid) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::LocalSet;
     use weir_model::GatewayName;

@@ -35,7 +35,7 @@ pub(crate) enum Decision {
 /// route takes the route's slot.
 pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usize) -> Decision {
     let Some(config) = work.plan.config.clone() else { return no_route() };
-    let (worker, client) = (&link.worker, config.port.client(work.plan.place));
+    let (worker, client) = (&link.worker, config.port.client_of(work.plan.listener));
     let settings = &*client.settings;
     let Work { input, request, host, request_head, record, plan, location, request_id, .. } = work;
     let head = input.filled().get(..length).unwrap_or_default();
@@ -86,8 +86,8 @@ pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usiz
     }
     let Found::Rule(matched) = found else { return no_route() };
     plan.set(&matched, work.started, &worker.clock);
-    if let Some(rule) = config.port.rules.get(matched.id as usize)
-        && let Err(refusal) = slot.extend(&rule.cell)
+    if let Some(cell) = config.port.rules.get(matched.id as usize).and_then(|rule| rule.cell(plan.listener))
+        && let Err(refusal) = slot.extend(cell)
     {
         return over_limit(link, record, refusal);
     }
@@ -252,7 +252,7 @@ fn is_misdirected(link: &Link, found: &Found<'_>) -> bool {
         Found::Rule(matched) => Some(matched.listener),
         Found::NoRoute { listener } => *listener,
     };
-    matches!((&link.secure, asked), (Some(secure), Some(asked)) if secure.listener.name.listener != asked.listener)
+    matches!((&link.listener, asked), (Some(chosen), Some(asked)) if chosen.name.listener != asked.listener)
 }
 
 /// What is refused whatever the routes say.
@@ -268,8 +268,10 @@ fn refusal(settings: &ClientSettings, client: client_ip::Client, head: &[u8], re
     if request.is_old && !has_host && settings.http1.http10.as_ref().is_none_or(|it| it.default_host.is_none()) {
         return Some(Reply::new(400, "DPE", Details::Text("http1.invalid_host"), "the request names no host\n").closing());
     }
-    let expects = request.fields.iter().any(|field| field.known == Known::Expect) && !request.is_old;
-    (expects && !request.expects_continue)
+    // One expectation that is not known is enough, whatever stands beside it.
+    let is_unknown =
+        |field: &weir_http1::Field| field.known == Known::Expect && !field.value.bytes(head).eq_ignore_ascii_case(b"100-continue");
+    (!request.is_old && request.fields.iter().any(is_unknown))
         .then(|| Reply::new(417, "-", Details::Text("unknown_expectation"), "only `Expect: 100-continue` is understood\n"))
 }
 
@@ -295,16 +297,16 @@ fn write_location(out: &mut Vec<u8>, redirect: &Redirect, view: &View<'_>, match
 }
 
 impl Plan {
-    /// How the client is to be treated.
-    pub(crate) fn client(&self) -> Option<&Client> {
-        Some(self.config.as_ref()?.port.client(self.place))
-    }
-
     fn set(&mut self, matched: &Matched<'_>, started: std::time::Instant, clock: &crate::clock::Clock) {
         self.rule = matched.id as usize;
         self.rule_index = matched.rule_index;
         self.deadline = matched.rule.timeouts.request.map_or(u32::MAX, |limit| clock.tick(started + limit).saturating_add(1));
         self.attempt = matched.rule.timeouts.backend_request;
+    }
+
+    /// How the connection's listener treats its clients.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.config.as_ref().map(|config| config.port.client_of(self.listener))
     }
 
     /// The rule that the request met.

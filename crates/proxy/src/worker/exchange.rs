@@ -97,12 +97,12 @@ fn begin(link: &mut Link, work: &mut Work) {
     work.started = Instant::now();
     link.requests += 1;
     let config = link.socket.config();
-    let place = link.place(&config);
-    let settings = &config.port.client(place).settings;
+    let listener = link.place(&config);
+    let settings = &config.port.client_of(listener).settings;
     work.logged = config.port.access_log;
     work.plan = Plan {
-        place,
         rule: NO_RULE,
+        listener,
         deadline: NEVER,
         stream_deadline: link.tick_after(settings.connection.max_stream_duration),
         upload_deadline: link.tick_after(settings.timeouts.request),
@@ -318,7 +318,8 @@ fn set_deadline(link: &Link, work: &Work) {
 
 /// The tick at which an exchange in which nothing moves ends.
 fn stream_idle(link: &Link, work: &Work) -> u32 {
-    work.plan.client().map_or(NEVER, |client| link.tick_after(client.settings.timeouts.stream_idle))
+    let settings = work.plan.client().map(|client| &client.settings);
+    settings.map_or(NEVER, |settings| link.tick_after(settings.timeouts.stream_idle))
 }
 
 /// Moves the exchange on as far as it goes; ready when the answer has been passed on whole.

@@ -139,7 +139,7 @@ async fn name(mut guest: Guest) -> Result<(Guest, Arc<SecureListener>, Heard), T
     guest.link.set_waker(waker);
     let config = guest.link.socket.config();
     // What happens before a listener is known is the same at all of a port.
-    let settings = &config.port.client(0).settings;
+    let settings = &config.port.client().settings;
     guest.link.set_deadline(guest.link.tick_after(settings.timeouts.inspection));
     if let Some(rule) = settings.proxy_protocol {
         match preface::read(&guest.link, &guest.tcp, rule).await {
@@ -228,7 +228,7 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
         stats.tls.handshakes.add(1);
     }
     link.enter();
-    link.secure = Some(secure.session.listener.clone());
+    link.listener = Some(secure.session.listener.listener.clone());
     Ok(Downstream::new(Stream::Secure(secure), slot, link))
 }
 

@@ -65,7 +65,7 @@ async fn accept_all(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, listener: &Tc
             return;
         }
         // So many before others get their turn, so that a flood cannot starve those that are served.
-        let batch = match socket.config().port.client(0).settings.connection.max_accept_per_socket_event {
+        let batch = match socket.config().port.client().settings.connection.max_accept_per_socket_event {
             0 => usize::MAX,
             some => some as usize,
         };
@@ -148,7 +148,7 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
     let config = socket.config();
     // Which listener a TLS client wants is not known before it has spoken.
     let cell = if config.port.secure.is_empty() { &config.port.cell } else { &worker.team.hall };
-    let settings = &config.port.client(0).settings;
+    let settings = &config.port.client().settings;
     match worker.team.ledger.acquire(cell) {
         Err(refusal) => refuse(worker, socket, descriptor, peer, &refusal, settings.connection.close_delay),
         Ok(slot) => {

@@ -55,8 +55,8 @@ pub(crate) const NO_RULE: usize = usize::MAX;
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) config: Option<Rc<LocalConfig>>,
-    /// The place of the connection's listener in it.
-    pub(crate) place: usize,
+    /// The place of the connection's listener among the port's.
+    pub(crate) listener: usize,
     pub(crate) rule: usize,
     pub(crate) rule_index: usize,
     pub(crate) target: Option<usize>,

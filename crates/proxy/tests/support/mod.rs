@@ -208,6 +208,17 @@ impl Bench {
         .await
     }
 
+    /// Waits until the limit counts so many.
+    pub async fn counts(&self, current: u64) {
+        let reached = async {
+            while self.plane.report().limits[&limit_name()].current != current {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let state = || panic!("{current} wanted: {:?}", self.plane.report().limits);
+        tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| state());
+    }
+
     pub async fn bound(&mut self) {
         let names: Vec<_> = self.model.listeners.keys().cloned().collect();
         let is_bound = |report: &Report, name| matches!(report.listeners.get(name).map(|it| &it.state), Some(ListenerState::Bound(_)));

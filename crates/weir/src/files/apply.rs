@@ -51,35 +51,28 @@ impl Applier {
         Ok(Self { client, declared: Declared::load(state)? })
     }
 
-    /// The namespaces that `documents` use and that neither they nor the API have, each with the document that uses it first.
-    pub(crate) async fn missing_namespaces<'d>(&self, documents: &'d [Document], checker: &Checker) -> Result<Vec<&'d Document>, String> {
-        let declared: BTreeSet<&str> = documents.iter().filter(|d| d.kind() == "Namespace").map(Document::name).collect();
-        let mut seen = BTreeSet::new();
-        let mut missing = Vec::new();
-        for document in documents {
-            let Some(namespace) = checker.resource(document).filter(|r| r.namespaced).map(|_| document.namespace_or_default()) else {
-                continue;
-            };
-            if !declared.contains(namespace)
-                && seen.insert(namespace)
-                && self.get(&format!("/api/v1/namespaces/{namespace}")).await?.is_none()
-            {
-                missing.push(document);
-            }
-        }
-        Ok(missing)
-    }
-
-    /// Asks the API what it would refuse of `documents` beyond what a schema can tell, such as a change of a field that may not change, and
-    /// changes nothing. New objects are judged by their schemas alone.
+    /// Asks the API what it would refuse of `documents` beyond what a schema can tell, such as a namespace that does not exist or a change of a
+    /// field that may not change, and changes nothing. New objects are judged by their schemas alone.
     ///
     /// # Errors
     /// Every document that the API would refuse, with its answer.
     pub(crate) async fn rehearse(&self, documents: &[Document], checker: &Checker) -> Result<(), Vec<String>> {
+        let declared = documents.iter().filter(|document| document.kind() == "Namespace").map(Document::name);
+        let mut namespaces: BTreeSet<&str> = declared.collect();
         let mut errors = Vec::new();
         for document in documents {
             let Some(resource) = checker.resource(document) else { continue };
             let namespace = if resource.namespaced { document.namespace_or_default() } else { "" };
+            if resource.namespaced && namespaces.insert(namespace) {
+                match self.get(&format!("/api/v1/namespaces/{namespace}")).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        let help = Some("declare it in the files (kind: Namespace)".to_owned());
+                        errors.push(document.error("metadata.namespace", format_args!("namespace `{namespace}` does not exist"), help));
+                    }
+                    Err(error) => errors.push(document.error("metadata.namespace", error, None)),
+                }
+            }
             let collection = collection_path(document.api_version(), &resource.plural, namespace);
             let refused = match self.change(&collection, document, namespace).await {
                 Ok(Change::Configure(patch)) => {
@@ -94,19 +87,10 @@ impl Applier {
         if errors.is_empty() { Ok(()) } else { Err(super::told(errors)) }
     }
 
-    /// [`rehearse`](Self::rehearse) and, when nothing is refused, [`apply`](Self::apply).
-    ///
-    /// # Errors
-    /// As those.
-    pub(crate) async fn follow(&mut self, documents: &[Document], checker: &Checker) -> Result<Summary, Vec<String>> {
-        self.rehearse(documents, checker).await?;
-        self.apply(documents, checker).await
-    }
-
     /// Makes the API hold what `documents` say, then deletes what earlier sets declared and this one does not.
     ///
     /// # Errors
-    /// Every object that the API refused, with its answer; the others are applied.
+    /// Every object that the API refused, with its answer; the others are applied, and nothing is deleted.
     pub(crate) async fn apply(&mut self, documents: &[Document], checker: &Checker) -> Result<Summary, Vec<String>> {
         let (mut summary, mut errors) = (Summary::default(), Vec::new());
         let mut wanted = BTreeSet::new();
@@ -125,6 +109,11 @@ impl Applier {
                 Err(error) => errors.push(document.error("metadata.name", format_args!("{key}: {error}"), None).to_string()),
             }
             wanted.insert(key);
+        }
+        if !errors.is_empty() {
+            // What was applied is remembered, so that it can be deleted once it leaves the files.
+            errors.extend(self.declared.save().err());
+            return Err(errors);
         }
         // The same object under another version of its kind is still declared.
         self.declared.objects.retain(|key, _| wanted.contains(key) || !wanted.iter().any(|it| it.is_same_object(key)));

@@ -197,7 +197,12 @@ fn unpack(document: Document, documents: &mut Vec<Document>, errors: &mut Vec<Re
         }
     }
     if document.name().is_empty() {
-        return errors.push(document.error("metadata.name", "metadata.name is missing", None));
+        let (message, help) = match document.object.pointer("/metadata/name") {
+            None | Some(Value::Null) => ("metadata.name is missing", None),
+            // YAML reads `y`, `on` and `1` as something else.
+            Some(_) => ("metadata.name is not text", Some("write it in quotes".to_owned())),
+        };
+        return errors.push(document.error("metadata.name", message, help));
     }
     documents.push(document);
 }
@@ -270,6 +275,18 @@ mod tests {
             "{}",
             errors[1]
         );
+    }
+
+    #[test]
+    fn a_name_that_yaml_takes_for_something_else_is_told_so() {
+        let (_, errors) = read("apiVersion: v1\nkind: A\nmetadata: {name: 1}\n");
+        assert!(errors[0].starts_with("standard input:3:12: metadata.name is not text"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn the_parsers_own_place_and_advice_are_left_out() {
+        let (_, errors) = read("a: b\na: c\n");
+        assert!(errors[0].starts_with("standard input:2:1: duplicate mapping key: a\n"), "{}", errors[0]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl PodLogs for Logs {
             Some(store) => {
                 let options = LogOptions {
                     follow: request.follow,
-                    previous: false,
+                    previous: request.previous,
                     timestamps: request.timestamps,
                     tail_lines: request.tail_lines,
                     since: request.since.and_then(|seconds| Timestamp::from_second(seconds).ok()),

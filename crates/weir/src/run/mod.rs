@@ -40,12 +40,13 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     crate::logging::install()?;
     raise_descriptor_limit();
     let standard_input = read_standard_input(&arguments.files)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
+    // Not before standard input is read: that is waited for without looking at signals, which must be able to end it.
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     let mut checker = Checker::new(&weir_api::crds()).map_err(Failure::new)?;
     let documents = load(&arguments.files, standard_input.as_deref(), &mut checker).map_err(all_at_once)?;
     let data_dir = arguments.data_dir.clone().map_or_else(state::default_folder, Ok)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
         let world = tokio::select! {
             world = World::start(&arguments, &data_dir) => world?,
             // What was written so far is whole, and nothing listens yet: there is nothing to drain.
@@ -123,7 +124,6 @@ impl World {
             files::follow(&arguments.files).map_err(|error| Failure::new(format_args!("the files cannot be watched: {error}")))?;
         let mut applier = Applier::new(self.client.clone(), self.declared.clone()).map_err(Failure::new)?;
         let begin = async {
-            refuse_missing_namespaces(&applier, &documents, &checker).await?;
             applier.rehearse(&documents, &checker).await.map_err(all_at_once)?;
             applier.apply(&documents, &checker).await.map_err(|errors| Failure::new(errors.join("\nweir: ")))?;
             bootstrap::controller(&self.client).await.map_err(Failure::new)?;
@@ -211,9 +211,13 @@ async fn follow_files(arguments: &RunArguments, mut watched: Watched, mut applie
         let reloaded = Checker::new(&weir_api::crds())
             .map_err(|error| vec![error])
             .and_then(|mut checker| load(&arguments.files, stdin.as_deref(), &mut checker).map(|documents| (checker, documents)));
-        match reloaded {
+        let judged = match reloaded {
+            Ok((checker, documents)) => applier.rehearse(&documents, &checker).await.map(|()| (checker, documents)),
+            Err(errors) => Err(errors),
+        };
+        match judged {
             Err(errors) => tracing::error!("the files have errors, so the last good set stays in force:\n{}", errors.join("\n")),
-            Ok((checker, documents)) => match applier.follow(&documents, &checker).await {
+            Ok((checker, documents)) => match applier.apply(&documents, &checker).await {
                 Ok(summary) if summary.created + summary.configured + summary.deleted == 0 => {}
                 Ok(it) => tracing::info!(created = it.created, configured = it.configured, deleted = it.deleted, "files reloaded"),
                 Err(errors) => tracing::error!("not everything in the files could be applied:\n{}", errors.join("\n")),
@@ -230,16 +234,6 @@ fn load(paths: &[PathBuf], stdin: Option<&str>, checker: &mut Checker) -> Result
     errors.extend(files::twice(&documents, checker));
     files::in_order(&mut documents);
     if errors.is_empty() { Ok(documents) } else { Err(files::told(errors)) }
-}
-
-async fn refuse_missing_namespaces(applier: &Applier, documents: &[Document], checker: &Checker) -> Result<(), Failure> {
-    let missing = applier.missing_namespaces(documents, checker).await.map_err(Failure::new)?;
-    let errors = missing.into_iter().map(|document| {
-        let message = format!("namespace `{}` does not exist", document.namespace());
-        document.error("metadata.namespace", message, Some("declare it in the files (kind: Namespace)".to_owned())).to_string()
-    });
-    let errors: Vec<String> = errors.collect();
-    if errors.is_empty() { Ok(()) } else { Err(all_at_once(errors)) }
 }
 
 /// What a signal means before everything runs: the end, well, unless a command was to run and has not.

@@ -31,14 +31,12 @@ impl Weir {
 
     /// Starts it with this data directory.
     pub(crate) fn start_in(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(binary())
-            .args(["run", "--data-dir"])
-            .arg(data)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        Self::spawn(Command::new(binary()).args(["run", "--data-dir"]).arg(data).args(arguments).stdin(Stdio::null()), data)
+    }
+
+    /// Starts what `command` says, which keeps its state in `data`.
+    pub(crate) fn spawn(command: &mut Command, data: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let stdout = child.stdout.take().map(BufReader::new);
         Self { child, stdout, data: data.to_owned(), folder: None }
     }
@@ -56,6 +54,12 @@ impl Weir {
                 return all;
             }
         }
+    }
+
+    /// Writes `text` to its standard input, and ends that.
+    pub(crate) fn feed(&mut self, text: &str) {
+        use std::io::Write as _;
+        self.child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
     }
 
     /// A command with `KUBECONFIG` set.
@@ -145,10 +149,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `cargo xtask test` puts a kubectl of its own in front when the system has none.
+/// The binary under test first; `cargo xtask test` puts a kubectl of its own in front when the system has none.
 fn path() -> String {
+    let ours = Path::new(binary()).parent().expect("in a folder").display();
     let path = std::env::var("PATH").unwrap_or_default();
-    std::env::var("WEIR_TEST_PATH").map_or(path.clone(), |first| format!("{first}:{path}"))
+    match std::env::var("WEIR_TEST_PATH") {
+        Ok(first) => format!("{ours}:{first}:{path}"),
+        Err(_) => format!("{ours}:{path}"),
+    }
 }
 
 /// Runs `test` in a network namespace of its own, where loopback is up, every address is there and every port is free: this test binary
@@ -162,7 +170,7 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce()) {
     if !rustix::process::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]);
+    command.args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]);
     command.arg(std::env::current_exe().expect("this binary")).args(["--exact", name, "--nocapture"]);
     let output = command.env(INSIDE, "1").output().expect("unshare is installed");
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));

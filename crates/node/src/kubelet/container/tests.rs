@@ -228,3 +228,10 @@ async fn a_probe_that_cannot_be_asked_says_so_and_does_no_harm() {
     let messages = bench.messages();
     assert!(messages.iter().any(|m| m.starts_with("Unhealthy Readiness probe is not run: exec probes are not supported")), "{messages:?}");
 }
+
+#[test]
+fn any_grace_can_be_added_to_a_time() {
+    let pod = json!({"metadata": {}, "spec": {"containers": [], "terminationGracePeriodSeconds": i64::MAX}});
+    let grace = crate::kubelet::grace_period(&serde_json::from_value(pod).unwrap());
+    assert!(Instant::now().checked_add(grace).is_some());
+}

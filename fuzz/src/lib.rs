@@ -1,0 +1,27 @@
+//! Fuzz targets for stable Rust: what takes bytes from strangers, with what it promises about them.
+
+mod choices;
+mod chunked;
+pub mod driver;
+mod http1;
+mod hyper_peer;
+mod manifests;
+mod objects;
+mod path;
+mod routes;
+mod texts;
+
+/// A target: panics when a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// All targets by name, which is also the folder of their corpus.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("http1_request", http1::request),
+    ("http1_response", http1::response),
+    ("chunked", chunked::chunked),
+    ("path", path::path),
+    ("routes", routes::routes),
+    ("objects", objects::objects),
+    ("manifests", manifests::manifests),
+    ("texts", texts::texts),
+];
