@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// What a connection may cost: its task, its socket in the kernel, and buffers while bytes are in flight.
 const BYTES: u64 = 16 * 1024;
 
@@ -24,9 +26,13 @@ pub(crate) struct Ceiling {
 }
 
 impl Means {
-    /// Of this process, now.
+    /// Of this process, now. Its limit of descriptors is first raised as far as it may be without a privilege: the low one that processes
+    /// start with is there for programs that use `select`.
     pub(crate) fn look() -> Self {
-        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let limit = getrlimit(Resource::Nofile);
+        // If it cannot be raised, it stands.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+        let descriptors = getrlimit(Resource::Nofile).current;
         let in_use = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
         let read = |path: &str| std::fs::read_to_string(path).ok();
         let total = read("/proc/meminfo").and_then(|text| {

@@ -161,7 +161,7 @@ impl PortConfig {
     pub(crate) fn client_of(&self, place: usize) -> &Client {
         static NONE: OnceLock<Client> = OnceLock::new();
         let client = self.clients.get(place).or(self.clients.first());
-        client.map_or_else(|| NONE.get_or_init(|| Client::new(&Arc::default())), |client| client)
+        client.map_or_else(|| NONE.get_or_init(|| Client::new(&Arc::default())), |client| &**client)
     }
 
     /// The TLS listener for `name`, the most specific one; without a name, the one for all hosts.

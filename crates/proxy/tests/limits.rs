@@ -180,6 +180,30 @@ async fn in_a_storm_the_kernel_refuses_and_a_freed_slot_is_offered_soon() {
     assert!(cpu() - before < 25, "{} hundredths of a second in half a second", cpu() - before);
 }
 
+#[tokio::test]
+async fn who_is_idle_for_long_makes_room_for_who_is_refused() {
+    let origin = Origin::plain().await;
+    let bench = Bench::start(with_limit(model(vec![forward("b")], &[("b", &[origin.address])]), 2)).await;
+    let (mut first, mut second) = (bench.client().await, bench.client().await);
+    served(&mut first).await;
+    served(&mut second).await;
+    let start = std::time::Instant::now();
+    // The second is used again and again, the first is not.
+    let next = loop {
+        served(&mut second).await;
+        let mut next = bench.client().await;
+        let sent = tokio::io::AsyncWriteExt::write_all(&mut next.stream, GET.as_bytes()).await;
+        if sent.is_ok() && matches!(tokio::io::AsyncReadExt::read(&mut next.stream, &mut [0; 512]).await, Ok(count) if count > 0) {
+            break next;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!((10..15).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert_eq!(first.rest().await, "");
+    served(&mut second).await;
+    drop(next);
+}
+
 /// Processor time of this process, in hundredths of a second.
 fn cpu() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
