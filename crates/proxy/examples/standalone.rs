@@ -1,7 +1,7 @@
 //! The data plane without a control plane: one gateway that sends everything to one backend. For measuring it and for trying it out.
 //!
 //! ```text
-//! cargo run -p weir-proxy --example standalone -- LISTEN BACKEND [--workers N] [--limit N] [--log FILE]
+//! cargo run -p weir-proxy --example standalone -- LISTEN BACKEND [--workers N] [--limit N] [--log FILE] [--certificate FILE --key FILE]
 //! cargo run -p weir-proxy --example standalone -- 127.0.0.1:8080 127.0.0.1:9000 --workers 1
 //! ```
 #![allow(clippy::print_stdout, reason = "a program for people")]
@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 use weir_model::{
-    Action, Answer, Attachment, Backend, BackendName, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName, LimitScope, Listener,
-    ListenerName, Match, Model, PathMatch, Protocol, Publish, Route, Rule, Target, Timeouts, Weighted,
+    Action, Answer, Attachment, Backend, BackendName, Certificate, Endpoints, Gateway, GatewayName, HostPattern, Limit, LimitName,
+    LimitScope, Listener, ListenerName, Match, Model, PathMatch, Protocol, Publish, Route, Rule, Secret, Target, Timeouts, Tls, TlsVersion,
+    Weighted,
 };
 use weir_proxy::{BindPlan, DataPlane, LogSink, Settings};
 
@@ -34,12 +35,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let option = |name: &str| arguments.iter().position(|it| it == name).and_then(|at| arguments.get(at + 1));
     let [listen, backend, ..] = arguments.as_slice() else {
-        return Err("usage: standalone LISTEN BACKEND [--workers N] [--limit N] [--log FILE]".into());
+        return Err("usage: standalone LISTEN BACKEND [--workers N] [--limit N] [--log FILE] [--certificate FILE --key FILE]".into());
     };
     let listen: SocketAddr = listen.parse()?;
     let limit = option("--limit").map(|it| it.parse()).transpose()?;
     let workers = option("--workers").map_or(Ok(1), |it| it.parse())?;
     let log = option("--log").map_or("/dev/null", String::as_str);
+    let file = |name| option(name).map(std::fs::read_to_string).transpose();
+    let protocol = match (file("--certificate")?, file("--key")?) {
+        (Some(chain), Some(key)) => Protocol::Https(Arc::new(tls(&chain, &key))),
+        _ => Protocol::Http,
+    };
     let sink = File(Mutex::new(std::fs::File::create(log)?));
 
     let plane = DataPlane::start(Settings { workers, ..Settings::default() })?;
@@ -48,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gateway = GatewayName::new("default", "standalone");
     let _attachment = plane.attach(gateway.clone(), plan, Arc::new(sink));
     let (publish, mut answers) = plane.connect();
-    let delta = Model::default().diff(&model(&gateway, listen.port(), backend.parse()?, limit, option("--log").is_some()));
+    let delta = Model::default().diff(&model(&gateway, listen.port(), protocol, backend.parse()?, limit, option("--log").is_some()));
     publish.send(Publish { epoch: 1, version: 1, base: 0, delta }).await?;
     while let Some(answer) = answers.recv().await {
         match answer {
@@ -59,7 +65,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn model(gateway: &GatewayName, port: u16, backend: SocketAddr, limit: Option<u64>, access_log: bool) -> Model {
+fn tls(chain: &str, key: &str) -> Tls {
+    Tls {
+        certificates: vec![Certificate { name: "standalone".into(), chain: chain.into(), key: Secret(key.into()) }],
+        min_version: TlsVersion::V1_2,
+        max_version: TlsVersion::V1_3,
+        ciphers: vec![],
+        curves: vec![],
+        alpn: vec!["http/1.1".into()],
+        client_validation: None,
+        tickets: true,
+    }
+}
+
+fn model(gateway: &GatewayName, port: u16, protocol: Protocol, backend: SocketAddr, limit: Option<u64>, access_log: bool) -> Model {
     let mut model = Model::default();
     let listener = ListenerName::new(gateway.clone(), "http");
     let name = BackendName("backend".into());
@@ -79,7 +98,7 @@ fn model(gateway: &GatewayName, port: u16, backend: SocketAddr, limit: Option<u6
             name: listener.clone(),
             port,
             container_port: port,
-            protocol: Protocol::Http,
+            protocol,
             hostname: HostPattern::Any,
             client: Arc::default(),
         }),
