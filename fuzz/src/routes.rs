@@ -85,7 +85,8 @@ impl RequestView for Request<'_> {
 
 fn listener(at: usize, hostname: &str) -> Listener {
     let name = ListenerName::new(GatewayName::new("ns", "gw"), format!("l{at}"));
-    Listener { name, port: 80, container_port: 10080, protocol: Protocol::Http, hostname: HostPattern::parse(hostname).expect("a host") }
+    let hostname = HostPattern::parse(hostname).expect("a host");
+    Listener { name, port: 80, container_port: 10080, protocol: Protocol::Http, hostname, client: Arc::default() }
 }
 
 fn route(choices: &mut Choices<'_>, number: usize, listeners: &[Listener]) -> Option<Arc<Route>> {

@@ -75,6 +75,8 @@ pub enum Known {
     UserAgent,
     /// `x-envoy-...`: a proxy's own; dropped when a client sends it.
     XEnvoy,
+    /// `x-forwarded-client-cert`: says who a client is, so it is not for every client to say.
+    XForwardedClientCert,
     /// `x-forwarded-for`
     XForwardedFor,
     /// `x-forwarded-proto`
@@ -105,6 +107,7 @@ impl Known {
             16 if is(b"proxy-connection") => Self::HopByHop,
             17 if is(b"transfer-encoding") => Self::TransferEncoding,
             17 if is(b"x-forwarded-proto") => Self::XForwardedProto,
+            23 if is(b"x-forwarded-client-cert") => Self::XForwardedClientCert,
             9.. if name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"x-envoy-")) => Self::XEnvoy,
             _ => Self::Other,
         }

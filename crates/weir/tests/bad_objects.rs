@@ -69,7 +69,8 @@ kind: ClientTrafficPolicy
 metadata: {name: more, namespace: envoy-gateway-system}
 spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: same-namespace}]
-  connection: {connectionLimit: {value: 1}, bufferLimit: 32Ki}
+  connection: {connectionLimit: {value: 1}}
+  http3: {}
 ";
 
 /// A started Weir with the walkthrough's objects, without `enableBackend`, in a network namespace.
@@ -124,7 +125,7 @@ fn each_gets_its_condition_and_neighbours_serve_on() {
         told(&weir, &["httproute", "not-allowed"], "No listeners included by this parent ref allowed this attachment.");
         told(&weir, &policy("second"), "Unable to target Gateway eg, another ClientTrafficPolicy has already attached to it");
         told(&weir, &policy("more"), "UnsupportedField");
-        told(&weir, &policy("more"), "spec.connection.bufferLimit");
+        told(&weir, &policy("more"), "spec.http3");
         told(&weir, &["gateway", "same-namespace", "-n", "envoy-gateway-system"], "UnsupportedProtocol");
         let theirs =
             weir.kubectl(&["get", "gateway", "theirs", "-n", "envoy-gateway-system", "-o", "jsonpath={.status.conditions[*].reason}"]);
@@ -137,7 +138,7 @@ fn each_gets_its_condition_and_neighbours_serve_on() {
         assert_eq!(status(&weir, &host, "no-service.test"), "500");
 
         configure(&weir, "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyGateway\nextensionApis: {enableBackend: true}");
-        weir.kubectl(&["rollout", "restart", "deployment", "envoy-gateway", "-n", "envoy-gateway-system"]);
+        weir.restart_controller();
         told(&weir, &backend, "The Backend was accepted");
         weir.until("the route's answer", || (status(&weir, &host, "connection-limit-app.alfabytes.xyz") == "200").then_some(()));
         weir.kubectl(&["delete", "backend", "connection-limit-app-backend"]);
@@ -159,7 +160,7 @@ fn a_broken_configuration_leaves_the_last_good_and_after_a_restart_the_data_plan
             (log.contains("the last good configuration stays in force") && log.contains("did you mean")).then_some(())
         });
         assert_eq!(status(&weir, &host, "connection-limit-app.alfabytes.xyz"), "200");
-        controller(&["rollout", "restart", "deployment", "envoy-gateway"]);
+        weir.restart_controller();
         weir.until("the crash loop", || {
             let pods = controller(&["get", "pods", "-l", "control-plane=envoy-gateway"]);
             pods.contains("CrashLoopBackOff").then_some(())
@@ -168,7 +169,7 @@ fn a_broken_configuration_leaves_the_last_good_and_after_a_restart_the_data_plan
         assert!(why.contains("controllerNam: unknown field"), "{why}");
         assert_eq!(status(&weir, &host, "connection-limit-app.alfabytes.xyz"), "200", "the data plane serves on");
         configure(&weir, "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyGateway\nextensionApis: {enableBackend: true}");
-        controller(&["rollout", "restart", "deployment", "envoy-gateway"]);
+        weir.restart_controller();
         controller(&["wait", "--for=condition=Available", "--timeout=60s", "deployment/envoy-gateway"]);
         assert_eq!(status(&weir, &host, "connection-limit-app.alfabytes.xyz"), "200");
     });

@@ -95,7 +95,7 @@ fn without_the_right_to_port_80_the_ways_out_are_told_and_work() {
         let line = weir.wait_for("curl -H");
         let output = weir.bash(&repository(), &line[line.find("curl -H").expect("the line")..]);
         assert!(text(&output.stdout).contains("\"pod\": \"connection-limit-app-"), "the line works as printed: {line}");
-        assert_eq!(std::fs::read_to_string(folder.path().join("stderr")).expect("readable"), "", "nothing to complain of");
+        assert_eq!(common::complaints(&folder.path().join("stderr")), "", "nothing to complain of");
     });
 }
 

@@ -36,7 +36,7 @@ fn code(curl: Child) -> String {
 }
 
 fn complaints(folder: &tempfile::TempDir) -> String {
-    std::fs::read_to_string(folder.path().join("stderr")).expect("readable")
+    common::complaints(&folder.path().join("stderr"))
 }
 
 #[test]

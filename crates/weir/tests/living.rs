@@ -67,7 +67,7 @@ fn a_restart_of_the_controller_touches_no_connection() {
         assert_eq!(held.ask().as_deref(), Some("HTTP/1.1 200 OK"));
         let pod = || weir.kubectl(&["get", "pods", "-n", "envoy-gateway-system", "-l", "control-plane=envoy-gateway", "-o", "name"]);
         let before = pod();
-        weir.kubectl(&["rollout", "restart", "deployment", "envoy-gateway", "-n", "envoy-gateway-system"]);
+        weir.restart_controller();
         weir.kubectl(&["wait", "--timeout=60s", "-n", "envoy-gateway-system", "deployment/envoy-gateway", "--for=condition=Available"]);
         let after = pod();
         assert!(!after.is_empty() && after != before, "wait really waited for the new one: {before} {after}");

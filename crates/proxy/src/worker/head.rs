@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use smallvec::SmallVec;
 use weir_http1::{Body, Connection, Known, write};
-use weir_model::ClientSettings;
+use weir_model::{ClientSettings, ForwardedClientCert};
 use weir_route::Matched;
 
 use super::edit::{RequestFilters, rewritten_path};
@@ -48,8 +48,10 @@ impl Head<'_, '_> {
             let name = field.name.bytes(head);
             match field.known {
                 Known::ContentLength => had_length = true,
-                Known::Other | Known::UserAgent | Known::Date
-                    if filters.edits.keep(name)
+                Known::Other | Known::UserAgent | Known::Date | Known::XForwardedClientCert
+                    if (field.known != Known::XForwardedClientCert
+                        || self.settings.headers.forwarded_client_cert == ForwardedClientCert::AlwaysForwardOnly)
+                        && filters.edits.keep(name)
                         && self.view.keeps(name)
                         && !(request.connection.names && self.is_for_this_connection(name)) =>
                 {

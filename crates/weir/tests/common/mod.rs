@@ -82,6 +82,15 @@ impl Weir {
         text(&output.stdout)
     }
 
+    /// Restarts the controller; kubectl refuses a second restart within a second, so it is asked again then.
+    pub(crate) fn restart_controller(&self) {
+        self.until("the restart", || {
+            let mut restart = self.command("kubectl");
+            restart.args(["rollout", "restart", "deployment", "envoy-gateway", "-n", "envoy-gateway-system"]);
+            restart.output().expect("kubectl runs").status.success().then_some(())
+        });
+    }
+
     /// Applies `yaml` with kubectl; gives exit status, output and errors together.
     pub(crate) fn apply(&self, yaml: &str) -> (bool, String) {
         use std::io::Write as _;
@@ -142,6 +151,12 @@ pub(crate) fn binary() -> &'static str {
 /// The repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+/// What a `weir` wrote to standard error in this file, save what is told at every start.
+pub(crate) fn complaints(file: &Path) -> String {
+    let said = std::fs::read_to_string(file).expect("readable");
+    said.lines().filter(|line| !line.contains("\"level\":\"INFO\"")).collect()
 }
 
 /// What a program printed.

@@ -252,8 +252,10 @@ fn request_head(connection: &Connection) -> Result<Option<(Request, Framing, usi
     if target != "*" && !target.starts_with('/') {
         return Err(format!("bad target {target:?}"));
     }
+    // A WebSocket is asked for with exactly these two.
+    let asks = head.values("connection") == [b"upgrade"] && head.values("upgrade") == [b"websocket"];
     for name in ["connection", "keep-alive", "te", "trailer", "upgrade", "proxy-connection", "http2-settings", "expect"] {
-        if !head.values(name).is_empty() {
+        if !head.values(name).is_empty() && !(asks && (name == "connection" || name == "upgrade")) {
             return Err(format!("{name} was forwarded"));
         }
     }
