@@ -18,10 +18,13 @@ pub(crate) const HALL: &str = "process/handshakes";
 /// The most of them, if there are descriptors for ten times as many.
 const HALL_SIZE: u64 = 1024;
 
+/// A listener's terms, or why it can have none.
+type TermsOrWhy = Result<Arc<Terms>, String>;
+
 /// Things that outlive a configuration, by name.
 pub(crate) struct Registry {
     workers: usize,
-    tls: BTreeMap<ListenerName, (Arc<Tls>, Result<Arc<Terms>, String>)>,
+    tls: BTreeMap<ListenerName, (Arc<Tls>, TermsOrWhy)>,
     clusters: HashMap<Arc<str>, Arc<Cluster>>,
     /// By the listener in whose cell the connections count, and the route.
     route_cells: HashMap<(ListenerName, ObjectName), Arc<Cell>>,

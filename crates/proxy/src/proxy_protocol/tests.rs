@@ -49,7 +49,7 @@ fn version_1_is_read_strictly() {
         "PROXY tcp4 192.0.2.1 192.0.2.2 1 2\r\n",
         "PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n",
         "PROXY \r\n",
-        "PROXY TCP4\0192.0.2.1 192.0.2.2 1 2\r\n",
+        "PROXY TCP4\x00192.0.2.1 192.0.2.2 1 2\r\n",
         "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\r\n",
     ] {
         assert_eq!(parse(line.as_bytes()), Err(Invalid::Syntax), "{line:?}");

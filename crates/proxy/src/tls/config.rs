@@ -6,7 +6,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
-use weir_model::{ClientValidationMode, Tls, TlsVersion};
+use weir_model::{Tls, TlsVersion};
 
 use super::{Unusable, certificates, suites, verify};
 
@@ -19,8 +19,6 @@ pub(crate) struct Terms {
     pub(crate) config: Arc<ServerConfig>,
     /// Whether clients are asked for a certificate.
     pub(crate) asks: bool,
-    /// Whether a certificate that was presented has been verified by authorities or pins.
-    pub(crate) verifies: bool,
 }
 
 /// Makes a listener's terms.
@@ -57,12 +55,7 @@ pub(crate) fn build(tls: &Tls) -> Result<Arc<Terms>, Unusable> {
     }
     let offered = tls.alpn.iter().filter(|name| SPOKEN.contains(&&***name));
     config.alpn_protocols = offered.map(|name| name.as_bytes().to_vec()).collect();
-    let mode = tls.client_validation.as_ref().map(|validation| validation.mode);
-    Ok(Arc::new(Terms {
-        config: Arc::new(config),
-        asks: mode.is_some(),
-        verifies: matches!(mode, Some(ClientValidationMode::Require | ClientValidationMode::VerifyIfGiven)),
-    }))
+    Ok(Arc::new(Terms { config: Arc::new(config), asks: tls.client_validation.is_some() }))
 }
 
 fn versions(tls: &Tls) -> Result<Vec<&'static SupportedProtocolVersion>, Unusable> {

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod config;
+mod forwarded;
 mod hello;
 mod matching;
 mod names;
@@ -10,6 +11,7 @@ mod suites;
 mod verify;
 
 pub(crate) use config::{Terms, build};
+pub(crate) use forwarded::element as forwarded_certificate;
 pub(crate) use hello::{Greeting, Heard};
 pub(crate) use stream::{Failed, Progress, Secure, Session};
 

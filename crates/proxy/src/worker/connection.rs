@@ -54,6 +54,9 @@ pub(crate) struct Link {
     until: u32,
     /// The listener that it is for, where the port's listeners have each their own connections.
     pub(crate) listener: Option<Arc<Listener>>,
+    /// What backends may be told of the client's certificate, if it presented one.
+    #[expect(clippy::box_collection, reason = "few connections have one, and all are smaller for it")]
+    pub(crate) certificate: Option<Box<String>>,
 }
 
 /// Why a wait ended without what was waited for.
@@ -82,7 +85,7 @@ impl Link {
     pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, peer: SocketAddr) -> Self {
         let timer = worker.timers.add(socket.socket.id);
         worker.arrived(&socket);
-        Self { worker, socket, peer, timer, active: false, entered: false, requests: 0, until: NEVER, listener: None }
+        Self { worker, socket, peer, timer, active: false, entered: false, requests: 0, until: NEVER, listener: None, certificate: None }
     }
 
     /// The connection is admitted by its listener.

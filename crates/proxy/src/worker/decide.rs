@@ -106,8 +106,19 @@ pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usiz
                 let filters = RequestFilters::of(matched.rule.filters.iter().chain(of_target));
                 let scheme = forwarded_scheme(link, settings, head, request);
                 let (peer, client, upgrade) = (link.peer, work.client.ip(), plan.upgrade);
-                let mut out =
-                    Head { out: request_head, view: &view, filters: &filters, settings, peer, client, request_id, scheme, upgrade };
+                let certificate = link.certificate.as_ref().map(|it| it.as_str());
+                let mut out = Head {
+                    out: request_head,
+                    view: &view,
+                    filters: &filters,
+                    settings,
+                    peer,
+                    client,
+                    request_id,
+                    scheme,
+                    upgrade,
+                    certificate,
+                };
                 out.write(&full_authority, &matched);
                 Decision::Forward(endpoint)
             }

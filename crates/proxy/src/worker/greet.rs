@@ -34,7 +34,7 @@ use super::refused::reset;
 use super::stream::Stream;
 use crate::config::SecureListener;
 use crate::stats::{Count, TlsStats};
-use crate::tls::{Failed, Greeting, Heard, Progress, Secure, Session};
+use crate::tls::{self, Failed, Greeting, Heard, Progress, Secure, Session};
 
 /// How many handshakes use their keys before everybody else who is ready has had a turn: a key operation takes about 180 µs, many requests'
 /// time, and a flood of handshakes must not starve those that are served.
@@ -228,6 +228,10 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
         stats.tls.handshakes.add(1);
     }
     link.enter();
+    if let Some(chain) = secure.peer_certificates() {
+        let details = &secure.session.listener.listener.client.headers.client_cert_details;
+        link.certificate = Some(Box::new(tls::forwarded_certificate(chain, details)));
+    }
     link.listener = Some(secure.session.listener.listener.clone());
     Ok(Downstream::new(Stream::Secure(secure), slot, link))
 }

@@ -11,6 +11,9 @@ use super::edit::{RequestFilters, rewritten_path};
 use super::view::View;
 use crate::{access_log, client_ip};
 
+/// What a proxy says of a client's certificate.
+const CERTIFICATE: &[u8] = b"x-forwarded-client-cert";
+
 /// Writes the head for the backend.
 pub(crate) struct Head<'a, 'f> {
     pub(crate) out: &'a mut Vec<u8>,
@@ -25,6 +28,8 @@ pub(crate) struct Head<'a, 'f> {
     pub(crate) scheme: &'static str,
     /// The other protocol is offered to the backend.
     pub(crate) upgrade: bool,
+    /// What may be told of the client's certificate, if it presented one.
+    pub(crate) certificate: Option<&'a str>,
 }
 
 impl Head<'_, '_> {
@@ -48,10 +53,8 @@ impl Head<'_, '_> {
             let name = field.name.bytes(head);
             match field.known {
                 Known::ContentLength => had_length = true,
-                Known::Other | Known::UserAgent | Known::Date | Known::XForwardedClientCert
-                    if (field.known != Known::XForwardedClientCert
-                        || self.settings.headers.forwarded_client_cert == ForwardedClientCert::AlwaysForwardOnly)
-                        && filters.edits.keep(name)
+                Known::Other | Known::UserAgent | Known::Date
+                    if filters.edits.keep(name)
                         && self.view.keeps(name)
                         && !(request.connection.names && self.is_for_this_connection(name)) =>
                 {
@@ -91,6 +94,7 @@ impl Head<'_, '_> {
     fn write_ours(&mut self) {
         let edits = &self.filters.edits;
         self.write_forwarded();
+        self.write_certificate();
         let mut address = SmallVec::<[u8; 48]>::new();
         access_log::address(&mut address, SocketAddr::new(self.client, 0), false);
         let out = &mut *self.out;
@@ -105,6 +109,33 @@ impl Head<'_, '_> {
                 write::field(out, name, value);
             }
         }
+    }
+
+    /// Who the client is by its certificate. What a client says of itself is believed only where the listener's settings say so.
+    fn write_certificate(&mut self) {
+        let View { head, request, .. } = *self.view;
+        let (forward, tell) = match (self.settings.headers.forwarded_client_cert, self.certificate) {
+            (ForwardedClientCert::AlwaysForwardOnly, _) | (ForwardedClientCert::ForwardOnly, Some(_)) => (true, None),
+            (ForwardedClientCert::AppendForward, Some(certificate)) => (true, Some(certificate)),
+            (ForwardedClientCert::SanitizeSet, Some(certificate)) => (false, Some(certificate)),
+            _ => return,
+        };
+        if !self.filters.edits.keep(CERTIFICATE) {
+            return;
+        }
+        let keep = forward && self.view.keeps(CERTIFICATE);
+        let sent = request.fields.iter().filter(|field| keep && field.known == Known::XForwardedClientCert);
+        let mut values = sent.map(|field| field.value.bytes(head)).chain(tell.map(str::as_bytes));
+        let Some(first) = values.next() else { return };
+        let out = &mut *self.out;
+        out.extend_from_slice(CERTIFICATE);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(first);
+        for value in values {
+            out.push(b',');
+            out.extend_from_slice(value);
+        }
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_forwarded(&mut self) {

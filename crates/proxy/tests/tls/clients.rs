@@ -1,10 +1,15 @@
 //! Clients that must prove who they are.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{PublicKeyData, SanType, SerialNumber, date_time_ymd};
 use sha2::{Digest, Sha256};
-use weir_model::{ClientValidation, ClientValidationMode, NameKind, StringMatch, Tls};
+use weir_model::{
+    ClientCertDetail, ClientSettings, ClientValidation, ClientValidationMode, ForwardedClientCert, HeaderSettings, NameKind, StringMatch,
+    Tls,
+};
 
 use super::authority::{Authority, Issued};
 use super::bench::*;
@@ -20,6 +25,44 @@ pub fn required(authority: &Authority) -> ClientValidation {
         certificate_hashes: vec![],
         names: vec![],
         allow_expired: false,
+    }
+}
+
+#[tokio::test]
+async fn a_backend_is_told_who_the_client_is_as_the_listener_says() {
+    use ForwardedClientCert::{AlwaysForwardOnly, AppendForward, ForwardOnly, Sanitize, SanitizeSet};
+    let (mut origin, ca) = (Origin::plain().await, Authority::new());
+    let modes = [Sanitize, ForwardOnly, AppendForward, SanitizeSet, AlwaysForwardOnly];
+    let hosts: Vec<_> = (0..modes.len()).map(|at| format!("l{at}.test")).collect();
+    let server = ca.issue(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
+    let client = ca.issue(&["client.example"]);
+    let terms =
+        Tls { client_validation: Some(ClientValidation { mode: ClientValidationMode::VerifyIfGiven, ..required(&ca) }), ..tls(&[&server]) };
+    let listeners = hosts.iter().map(|host| (host.trim_end_matches(".test"), host.as_str(), terms.clone()));
+    let mut model = secure(listeners.collect(), vec![forward("b")], origin.address);
+    for (host, mode) in hosts.iter().zip(modes) {
+        let listener = model.listeners.get_mut(&name(host.trim_end_matches(".test"))).unwrap();
+        let mut changed = (**listener).clone();
+        let headers =
+            HeaderSettings { forwarded_client_cert: mode, client_cert_details: vec![ClientCertDetail::Dns], ..HeaderSettings::default() };
+        changed.client = Arc::new(ClientSettings { headers, ..ClientSettings::default() });
+        *listener = Arc::new(changed);
+    }
+    let bench = Bench::start(model).await;
+    let own = format!("Hash={};DNS=client.example", hex::encode(Sha256::digest(&client.der)));
+    let both = format!("said,{own}");
+    for (identity, expected) in [
+        (Some(&client), [None, Some("said"), Some(both.as_str()), Some(own.as_str()), Some("said")]),
+        (None, [None, None, None, None, Some("said")]),
+    ] {
+        for (host, expected) in hosts.iter().zip(expected) {
+            let config = Hand { identity, ..Hand::new(&ca) }.config();
+            let mut stream = connect(&bench, host, &config).await.unwrap();
+            ask(&mut stream, &format!("{host}\r\nX-Forwarded-Client-Cert: said")).await.unwrap();
+            let request = origin.request().await;
+            let told = request.lines().find_map(|line| line.strip_prefix("x-forwarded-client-cert: "));
+            assert_eq!(told, expected, "{host}");
+        }
     }
 }
 

@@ -124,21 +124,25 @@ async fn the_hall_is_bounded() {
     let (_origin, bench) = two_listeners(&ca).await;
     let config = Hand::new(&ca).config();
     let mut open = served(&bench, "a.test", &config).await.unwrap();
-    let mut silent = Vec::new();
-    for _ in 0..2000 {
-        // Beyond the bound they are reset, which may be seen here already.
+    // As many as may wait, and some more; those beyond the bound are reset, which may be seen here already.
+    const HALL: usize = 1024;
+    let (mut silent, mut reset) = (Vec::new(), 0);
+    for _ in 0..HALL + 50 {
         match TcpStream::connect(bench.target()).await {
             Ok(stream) => silent.push(stream),
-            Err(_) => break,
-        }
-        if silent.len() > 1024 {
-            break;
+            Err(_) => reset += 1,
         }
     }
-    let mut last = silent.pop().unwrap();
-    let mut byte = [0];
-    let end = tokio::time::timeout(PATIENCE, last.read(&mut byte)).await.expect("an end");
-    assert!(end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
+    let settled = async {
+        while reset < 50 {
+            let before = silent.len();
+            silent.retain(|stream| stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+            reset += before - silent.len();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, settled).await.expect("the rest is reset");
+    assert_eq!(silent.len(), HALL);
     assert!(ask(&mut open, "a.test").await.unwrap().starts_with("HTTP/1.1 200 "), "those that are served notice nothing");
     drop(silent);
     let again = async {

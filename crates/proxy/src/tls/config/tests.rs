@@ -1,5 +1,5 @@
 use rcgen::{CertificateParams, KeyPair};
-use weir_model::{Certificate, ClientValidation, Secret};
+use weir_model::{Certificate, ClientValidation, ClientValidationMode, Secret};
 
 use super::*;
 
