@@ -20,13 +20,11 @@ pub(super) enum Unserved {
 }
 
 /// THE TABLE: fields that the data plane does not serve yet. A line leaves it when its field is served; a path stands for all below it.
-const TABLE: [(&str, Unserved); 10] = [
+const TABLE: [(&str, Unserved); 9] = [
     ("spec.grpc", Unserved::NoEffect),
     // Trailers are checked and dropped, in both directions.
     ("spec.http1.enableTrailers", Unserved::NoEffect),
     ("spec.http2", Unserved::NoEffect),
-    // What a client says of its certificate is dropped, save in mode AlwaysForwardOnly; nothing is said of it to backends.
-    ("spec.headers.xForwardedClientCert.certDetailsToAdd", Unserved::NoEffect),
     ("spec.http3", Unserved::NoEffect),
     // Of TCP listeners; HTTP has its own.
     ("spec.timeout.tcp.idleTimeout", Unserved::NoEffect),
