@@ -416,30 +416,6 @@ fn secrets_are_never_shown() {
     }
 }
 
-/// How long it takes, for whoever wants to know: `cargo test -p weir-translate --release -- --ignored --nocapture cost`.
-#[test]
-#[ignore = "measures, asserts nothing"]
-#[allow(clippy::print_stdout, reason = "a measurement is for reading")]
-fn cost_of_ten_thousand_routes() {
-    let settings = Settings { enable_backend: true, ..Settings::default() };
-    let observed = Observed::default();
-    let mut resources = resources(&many_routes(10_000));
-    let mut translator = Translator::new();
-    let mut timed = |what: &str, resources: &Resources| {
-        let start = std::time::Instant::now();
-        let output = translator.translate(resources, &settings, &observed);
-        println!("{what}: {:?} ({} routes)", start.elapsed(), output.model.routes.len());
-    };
-    timed("all", &resources);
-    timed("nothing changed", &resources);
-    resources.upsert(route(7, "gone")).expect("good");
-    timed("one route changed", &resources);
-    let mut slice = world("ns").into_iter().find(|it| it["kind"] == "EndpointSlice").expect("there");
-    slice["endpoints"] = json!([{ "addresses": ["10.0.0.2"] }]);
-    resources.upsert(slice).expect("good");
-    timed("the endpoints of all changed", &resources);
-}
-
 /// Every case names the behaviour that it shows, and says it in its first line.
 #[test]
 fn every_case_says_what_it_shows() {
