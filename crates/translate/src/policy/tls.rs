@@ -51,7 +51,7 @@ const CURVES: [(&str, &[&str]); 4] = [
     ("X25519MLKEM768", &["X25519MLKEM768"]),
 ];
 
-/// The one protocol that is served over TLS for now.
+/// The one protocol that is served over TLS.
 const HTTP11: &str = "http/1.1";
 
 /// What a policy says of TLS, for listeners that end it.
@@ -167,7 +167,7 @@ impl TlsRead {
         }
     }
 
-    /// HTTP/2 is left out for now; where nothing else was listed, HTTP/1.1 is offered in its place, and a warning says so.
+    /// HTTP/2, which is not served, is left out; where nothing else was listed, HTTP/1.1 is offered in its place, and a warning says so.
     fn alpn(&mut self, protocols: &[String], out: &mut Read) {
         self.settings.alpn.clear();
         for protocol in protocols {
