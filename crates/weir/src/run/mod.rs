@@ -38,7 +38,6 @@ const BANNER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs until a signal, or until the command after `--` ends.
 pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
     crate::logging::install()?;
-    raise_descriptor_limit();
     let standard_input = read_standard_input(&arguments.files)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
     // Not before standard input is read: that is waited for without looking at signals, which must be able to end it.
@@ -278,14 +277,4 @@ async fn client_config(kubeconfig: &Path) -> Result<kube::Config, Failure> {
 
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Connections are file descriptors: what the system allows is taken, rather than the default that programs from the age of `select` need.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files could not be raised");
-    }
 }
