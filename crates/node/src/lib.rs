@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use dns::Resolver;
 pub use logs::{LogError, LogOptions, LogStore, LogStream, PodLog};
-pub use workload::{ContainerContext, ContainerPort, NodeBindPlan, Workload};
+pub use workload::{ContainerContext, ContainerPort, Files, NodeBindPlan, Workload};
 
 /// What a [`Node`] needs to know.
 #[derive(Clone)]

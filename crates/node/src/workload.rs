@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,8 @@ pub struct ContainerContext {
     pub annotations: BTreeMap<String, String>,
     /// The pod's own address. A container binds its ports here.
     pub ip: Ipv4Addr,
+    /// What its volumes hold, by path.
+    pub files: Files,
     /// Environment with all references resolved.
     pub env: BTreeMap<String, String>,
     /// `command`, with `$(NAME)` replaced.
@@ -54,6 +58,20 @@ pub struct ContainerContext {
     pub bind_plan: watch::Receiver<NodeBindPlan>,
     /// How long the container may take to end once `stop` is cancelled; then it is dropped.
     pub grace: Duration,
+}
+
+/// The files that a container's volumes give it, by absolute path.
+#[derive(Clone, Default)]
+pub struct Files(pub(crate) Arc<BTreeMap<String, Bytes>>);
+
+impl Files {
+    /// The content of the file at `path`.
+    ///
+    /// # Errors
+    /// No volume has a file there.
+    pub fn read(&self, path: &str) -> std::io::Result<Bytes> {
+        self.0.get(path).cloned().ok_or_else(|| std::io::Error::new(std::io::ErrorKind::NotFound, format!("{path}: no such file")))
+    }
 }
 
 /// A declared port of a container.

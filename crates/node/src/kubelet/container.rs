@@ -1,5 +1,8 @@
 //! The supervisor of one container: starts it, probes it, restarts it with growing delays, stops it with its pod.
 
+mod prepare;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +16,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::env::{self, Own, Sources};
+use super::env;
 use super::probe::{self, Counter, ProbeKind, Question, Schedule};
 use super::status::{ContainerView, State, Terminated};
 use crate::driver::Input;
 use crate::events;
 use crate::meta::ObjectName;
 use crate::plan::Note;
-use crate::workload::{ContainerContext, ContainerPort, NodeBindPlan, Workload};
+use crate::workload::{ContainerContext, ContainerPort, Files, NodeBindPlan, Workload};
 
 /// After the first restart, which comes at once: 10 s, doubled up to 5 min, forgotten after 10 min of running (kubelet's numbers).
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
@@ -56,6 +59,9 @@ pub(super) struct Container {
     pub(super) view: ContainerView,
 }
 
+/// Variables by name.
+type Environment = BTreeMap<String, String>;
+
 /// What a probe found.
 struct Verdict {
     kind: ProbeKind,
@@ -68,9 +74,10 @@ impl Container {
         let Some(workload) = self.workload() else { return self.image_unknown().await };
         let mut crashes = 0;
         loop {
+            let Some(files) = self.volumes().await else { return };
             let Some(env) = self.environment().await else { return };
             let started = Instant::now();
-            let Some(code) = self.run_once(&*workload, env).await else { return };
+            let Some(code) = self.run_once(&*workload, files, env).await else { return };
             if self.stop.is_cancelled() || !self.restarts_after(code) {
                 return;
             }
@@ -134,27 +141,8 @@ impl Container {
         self.stop.cancelled().await;
     }
 
-    /// The environment, as soon as everything it refers to exists. None: the pod is stopped first.
-    async fn environment(&mut self) -> Option<std::collections::BTreeMap<String, String>> {
-        loop {
-            let sources = Sources::read(&self.shared.client, &self.name.namespace, &self.spec).await;
-            let own = Own { pod: &self.pod, ip: self.ip, host_ip: self.shared.host_ip };
-            let problem = match sources.map(|s| env::resolve(&self.spec, &own, &s)) {
-                Ok(Ok(env)) => return Some(env),
-                Ok(Err(missing)) => missing,
-                Err(error) => error.to_string(),
-            };
-            self.note(true, "Failed", format!("Error: {problem}"));
-            self.wait("CreateContainerConfigError", problem).await;
-            tokio::select! {
-                () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep(CONFIG_RETRY) => {}
-            }
-        }
-    }
-
     /// One run from start to end. The exit code; None if it could not even begin and the pod was stopped.
-    async fn run_once(&mut self, workload: &dyn Workload, env: std::collections::BTreeMap<String, String>) -> Option<i32> {
+    async fn run_once(&mut self, workload: &dyn Workload, files: Files, env: Environment) -> Option<i32> {
         let log = loop {
             match self.shared.logs.begin_run(&self.name, &self.uid, &self.spec.name) {
                 Ok(log) => break log,
@@ -168,7 +156,7 @@ impl Container {
         let stop = CancellationToken::new();
         self.note(false, "Pulled", format!("Container image \"{}\" already present on machine", self.image()));
         self.note(false, "Created", format!("Created container: {}", self.spec.name));
-        let context = self.context(env, log.clone(), stop.clone());
+        let context = self.context(files, env, log.clone(), stop.clone());
         // A workload may panic before its first await, too.
         let task = tokio::spawn(std::panic::AssertUnwindSafe(workload.start(context)).catch_unwind());
         let since = Timestamp::now();
@@ -198,7 +186,7 @@ impl Container {
         Some(code)
     }
 
-    fn context(&self, env: std::collections::BTreeMap<String, String>, log: crate::PodLog, stop: CancellationToken) -> ContainerContext {
+    fn context(&self, files: Files, env: Environment, log: crate::PodLog, stop: CancellationToken) -> ContainerContext {
         let expand = |list: Option<&Vec<String>>| list.into_iter().flatten().map(|text| env::expand(text, &env)).collect();
         let ports = self.spec.ports.iter().flatten().filter_map(|p| {
             let port = u16::try_from(p.container_port).ok()?;
@@ -215,6 +203,7 @@ impl Container {
             command: expand(self.spec.command.as_ref()),
             args: expand(self.spec.args.as_ref()),
             ports: ports.collect(),
+            files,
             env,
             log,
             stop,

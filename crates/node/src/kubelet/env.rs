@@ -102,7 +102,7 @@ fn from_source(source: &EnvVarSource, own: &Own<'_>, sources: &Sources) -> Resul
 }
 
 /// A field of the pod, by its path.
-fn field(own: &Own<'_>, path: &str) -> Option<String> {
+pub(super) fn field(own: &Own<'_>, path: &str) -> Option<String> {
     let (meta, spec) = (&own.pod.metadata, own.pod.spec.as_ref());
     let text = |value: Option<&String>| Some(value.cloned().unwrap_or_default());
     match path {

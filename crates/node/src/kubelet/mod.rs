@@ -9,6 +9,7 @@ mod container;
 pub(crate) mod env;
 pub(crate) mod probe;
 pub(crate) mod status;
+pub(crate) mod volume;
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
