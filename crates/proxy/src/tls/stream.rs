@@ -36,10 +36,13 @@ struct Scratch {
     input: Vec<u8>,
     output: Vec<u8>,
     gathered: Vec<u8>,
+    /// For a connection that has something decrypted and no buffer to put it into, until it has.
+    plain: Vec<u8>,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { input: Vec::new(), output: Vec::new(), gathered: Vec::new() }) };
+    static SCRATCH: RefCell<Scratch> =
+        const { RefCell::new(Scratch { input: Vec::new(), output: Vec::new(), gathered: Vec::new(), plain: Vec::new() }) };
 }
 
 /// What is known of a TLS connection.
@@ -280,14 +283,17 @@ impl Secure {
         let count = rest.len().min(into.remaining());
         into.put_slice(rest.get(..count).unwrap_or_default());
         *taken += count;
-        if *taken == plain.len() {
-            self.plain = (Vec::new(), 0);
+        if *taken == plain.len() && plain.capacity() > 0 {
+            let mut done = std::mem::take(plain);
+            *taken = 0;
+            done.clear();
+            SCRATCH.with_borrow_mut(|scratch| scratch.plain = done);
         }
     }
 
     /// Reads once from the socket and decrypts what came.
     fn poll_fill(&mut self, cx: &mut Context<'_>, into: Option<&mut ReadBuf<'_>>) -> Poll<io::Result<()>> {
-        with_scratch(|Scratch { input, .. }| {
+        with_scratch(|Scratch { input, plain, .. }| {
             let held = self.incoming.len();
             // No more than there is room for, or one record: the rest would have to be kept decrypted.
             let room = into.as_ref().map_or(RECORD, |into| into.remaining().clamp(RECORD, READ - RECORD));
@@ -303,7 +309,15 @@ impl Secure {
             start.copy_from_slice(&self.incoming);
             self.incoming = Vec::new();
             let bytes = input.get_mut(..held + count).unwrap_or_default();
-            let used = self.digest(bytes, into).map_err(io::Error::other)?;
+            if !self.has_plain() {
+                self.plain = (std::mem::take(plain), 0);
+            }
+            let digested = self.digest(bytes, into);
+            if !self.has_plain() {
+                // An idle connection keeps no buffer.
+                *plain = std::mem::take(&mut self.plain.0);
+            }
+            let used = digested.map_err(io::Error::other)?;
             self.incoming.extend_from_slice(bytes.get(used..).unwrap_or_default());
             Poll::Ready(Ok(()))
         })
