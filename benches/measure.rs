@@ -1,11 +1,10 @@
 //! What an operation costs, in multiples of a fixed piece of work, and how often it allocates.
 
-#![allow(unsafe_code, reason = "an allocator that counts cannot be written without")]
+#[path = "allocator.rs"]
+mod allocator;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hash::{DefaultHasher, Hasher};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long one batch takes; long enough that the clock's resolution does not matter.
@@ -16,28 +15,6 @@ const BATCHES: usize = 40;
 
 /// Operations over which allocations are counted.
 const COUNTED: u64 = 1000;
-
-/// The system's allocator, counting.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Measures `operation` and prints `bench NAME COST ALLOCATIONS`. The cost is in hashes of 64 bytes (SipHash-1-3, some 20 ns).
 pub(crate) fn operation<T>(name: &str, mut operation: impl FnMut() -> T) {
@@ -52,11 +29,12 @@ pub(crate) fn operation<T>(name: &str, mut operation: impl FnMut() -> T) {
         best = best.min(batch(&mut operation, size));
         best_reference = best_reference.min(batch(&mut reference, reference_size));
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let allocations = || allocator::allocations(allocator::this_thread());
+    let before = allocations();
     for _ in 0..COUNTED {
         black_box(operation());
     }
-    let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / COUNTED as f64;
+    let allocations = (allocations() - before) as f64 / COUNTED as f64;
     println!("bench {name} {:.3} {allocations}", best / best_reference);
 }
 

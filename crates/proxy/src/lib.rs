@@ -28,6 +28,13 @@ mod storm;
 mod tls;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
+// What the tests of this crate share with those beside it names it from outside.
+#[cfg(test)]
+extern crate self as weir_proxy;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
