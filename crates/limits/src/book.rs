@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::{LimitConfig, LimitState, Refusal};
+use crate::{LimitConfig, LimitState, Refusal, Strain};
 
 /// The cells and the limits over them.
 ///
@@ -128,6 +128,19 @@ impl Book {
         let limits = self.cells.get(index).expect(LIVE).limits.iter().filter_map(|&at| self.limits.get(at));
         let percent = |limit: &LimitEntry| limit.current.saturating_mul(100) / limit.value.max(1);
         limits.chain([&self.ceiling]).map(percent).max().unwrap_or(0)
+    }
+
+    /// How near to a limit over the cell, or to the ceiling, the connections are, if one of them is `mark` percent full.
+    pub(crate) fn strain(&self, index: usize, mark: u64) -> Option<Strain> {
+        let limits = self.cells.get(index).expect(LIVE).limits.iter().filter_map(|&at| self.limits.get(at));
+        let strains = limits.chain([&self.ceiling]).filter_map(|limit| {
+            // The smallest count that is `mark` percent of the value.
+            let reached = u128::from(limit.value.max(1)) * u128::from(mark);
+            let reached = u64::try_from(reached.div_ceil(100)).unwrap_or(u64::MAX).max(1);
+            let percent = limit.current.saturating_mul(100) / limit.value.max(1);
+            (limit.current >= reached).then(|| Strain { percent, excess: limit.current - reached + 1 })
+        });
+        strains.reduce(|a, b| Strain { percent: a.percent.max(b.percent), excess: a.excess.max(b.excess) })
     }
 
     pub(crate) fn set_ceiling(&mut self, name: Arc<str>, value: u64) {

@@ -85,6 +85,15 @@ pub struct Refusal {
     pub value: u64,
 }
 
+/// How near to its limits a cell is: see [`Ledger::strain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strain {
+    /// How full the fullest limit is, in percent; more than 100 after its value was lowered.
+    pub percent: u64,
+    /// How many connections must end for all limits to be below the mark.
+    pub excess: u64,
+}
+
 /// How a limit stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitState {
@@ -147,6 +156,11 @@ impl Ledger {
         self.book.lock().fullness(cell.index)
     }
 
+    /// How near to the limits over `cell`, and to the ceiling, the connections are; none while all are less than `mark` percent full.
+    pub fn strain(&self, cell: &Cell, mark: u64) -> Option<Strain> {
+        self.book.lock().strain(cell.index, mark)
+    }
+
     /// How each limit stands, in the order of configuration.
     pub fn snapshot(&self) -> Vec<LimitState> {
         self.book.lock().states()
@@ -168,6 +182,13 @@ impl Ledger {
     /// When the books do not balance.
     pub fn check_invariants(&self) {
         self.book.lock().check_invariants();
+    }
+}
+
+impl Cell {
+    /// A number that no other cell has while this handle, or a connection in the cell, exists.
+    pub fn id(&self) -> usize {
+        self.index
     }
 }
 

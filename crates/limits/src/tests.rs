@@ -303,3 +303,22 @@ fn fullness_is_that_of_the_fullest_limit() {
     ledger.set_ceiling("process".into(), 5);
     assert_eq!(ledger.fullness(&other), 80);
 }
+
+#[test]
+fn strain_begins_at_the_mark_and_says_how_many_must_go() {
+    let ledger = ledger(&[limit("wide", 20, &[HTTP, OTHER]), limit("one", 1, &[ROUTE])]);
+    let (http, other, one) = (ledger.cell(HTTP), ledger.cell(OTHER), ledger.cell(ROUTE));
+    let mut slots = fill(&ledger, &http, 17);
+    assert_eq!((slots.len(), ledger.strain(&http, 90), ledger.strain(&one, 90)), (17, None, None));
+    slots.extend((0..2).map(|_| ledger.acquire(&other).expect("room")));
+    let strain = ledger.strain(&http, 90).expect("19 of 20");
+    assert_eq!((strain.percent, strain.excess), (95, 2), "17 are less than 90 percent, 18 are not");
+    assert_eq!(ledger.strain(&other, 90), Some(strain));
+    slots.extend(fill(&ledger, &one, 5));
+    assert_eq!(ledger.strain(&one, 90), Some(Strain { percent: 100, excess: 1 }));
+    ledger.set_ceiling("process".into(), 20);
+    assert_eq!(ledger.strain(&http, 90), Some(Strain { percent: 100, excess: 3 }), "the ceiling counts as well");
+    ledger.set_ceiling("process".into(), u64::MAX);
+    ledger.configure(&[]);
+    assert_eq!(ledger.strain(&http, 90), None);
+}

@@ -386,6 +386,23 @@ pub struct ClientTimeouts {
     pub idle: Option<Duration>,
     /// An exchange in which no byte moves.
     pub stream_idle: Option<Duration>,
+    /// Which of them a policy sets.
+    #[serde(skip_serializing_if = "is_default")]
+    pub chosen: ChosenTimeouts,
+}
+
+/// Which timeouts a policy sets, even to what is the default: these hold however full a limit is, while others are cut short to make room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each is named after the timeout that it is about")]
+#[expect(clippy::struct_excessive_bools, reason = "a set, of which each member has a name")]
+pub struct ChosenTimeouts {
+    pub inspection: bool,
+    pub tls_handshake: bool,
+    pub headers: bool,
+    pub request: bool,
+    pub idle: bool,
+    pub stream_idle: bool,
 }
 
 impl Default for ClientTimeouts {
@@ -397,6 +414,7 @@ impl Default for ClientTimeouts {
             request: None,
             idle: Some(Duration::from_secs(3600)),
             stream_idle: Some(Duration::from_secs(300)),
+            chosen: ChosenTimeouts::default(),
         }
     }
 }

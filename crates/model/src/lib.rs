@@ -18,8 +18,9 @@ mod tls;
 
 pub use backend::{Backend, DnsEndpoint, Endpoints};
 pub use client::{
-    ClientCertDetail, ClientIp, ClientSettings, ClientTimeouts, ConnectionSettings, EscapedSlashes, ForwardedClientCert, HeaderMutation,
-    HeaderSettings, Http1Settings, Http10, IpRange, PathSettings, ProxyProtocol, RequestId, StringMatch, TcpKeepalive, Underscores,
+    ChosenTimeouts, ClientCertDetail, ClientIp, ClientSettings, ClientTimeouts, ConnectionSettings, EscapedSlashes, ForwardedClientCert,
+    HeaderMutation, HeaderSettings, Http1Settings, Http10, IpRange, PathSettings, ProxyProtocol, RequestId, StringMatch, TcpKeepalive,
+    Underscores,
 };
 pub use delta::{Delta, Model, Publish, Resource, ResourceKey};
 pub use gateway::{Gateway, Listener, Protocol};

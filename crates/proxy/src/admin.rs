@@ -1,13 +1,17 @@
 //! Metrics and readiness, on a thread of their own, so that they answer whatever the data plane is doing. Never limited by a
-//! connection limit; a fixed number at once instead.
+//! connection limit; a fixed number at once instead. Where the process has no descriptor left, there are a few in reserve for them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
@@ -21,6 +25,10 @@ use crate::exposition;
 const MAX_AT_ONCE: usize = 32;
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How many descriptors are kept for requests that come when the process has none left.
+const SPARE: usize = 4;
+/// How long accepting pauses when even those are gone.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How soon a port that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -68,6 +76,8 @@ pub(crate) fn start(shared: Arc<Shared>) -> io::Result<Arc<Orders>> {
 async fn run(shared: Arc<Shared>, orders: Arc<Orders>) {
     let mut serving: BTreeMap<SocketAddr, AbortHandle> = BTreeMap::new();
     let mut complained = BTreeSet::new();
+    let spares = Rc::new(Spares::default());
+    spares.fill();
     let settings = &shared.team.settings;
     loop {
         let wanted: BTreeSet<SocketAddr> = {
@@ -93,7 +103,10 @@ async fn run(shared: Arc<Shared>, orders: Arc<Orders>) {
             match TcpListener::bind(address).await {
                 Ok(listener) => {
                     complained.remove(&address);
-                    serving.insert(address, tokio::task::spawn_local(accept(shared.clone(), listener, address)).abort_handle());
+                    serving.insert(
+                        address,
+                        tokio::task::spawn_local(accept(shared.clone(), listener, address, spares.clone())).abort_handle(),
+                    );
                 }
                 Err(error) => {
                     if complained.insert(address) {
@@ -111,20 +124,45 @@ async fn run(shared: Arc<Shared>, orders: Arc<Orders>) {
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr) {
+/// Descriptors that are given up when others are needed.
+#[derive(Default)]
+struct Spares(RefCell<Vec<File>>);
+
+impl Spares {
+    /// Takes as many as there should be, if there are so many.
+    fn fill(&self) {
+        let mut files = self.0.borrow_mut();
+        while files.len() < SPARE {
+            let Ok(file) = File::open("/dev/null") else { return };
+            files.push(file);
+        }
+    }
+
+    /// Frees one. False: all are gone.
+    fn give_up_one(&self) -> bool {
+        self.0.borrow_mut().pop().is_some()
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr, spares: Rc<Spares>) {
     let permits = Arc::new(Semaphore::new(MAX_AT_ONCE));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let shared = shared.clone();
+                let (shared, spares) = (shared.clone(), spares.clone());
                 tokio::task::spawn_local(async move {
                     // An error is the client's loss.
                     let _ = tokio::time::timeout(TIMEOUT, answer(&shared, stream, address)).await;
+                    spares.fill();
                     drop(permit);
                 });
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) && spares.give_up_one() => {}
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                spares.fill();
+            }
         }
     }
 }

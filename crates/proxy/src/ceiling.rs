@@ -6,6 +6,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What a connection may cost: its task, its socket in the kernel, and buffers while bytes are in flight.
 const BYTES: u64 = 16 * 1024;
+/// How many descriptors are kept for metrics, readiness, the API and files: a tenth of those that are left, within these bounds.
+const RESERVE: std::ops::RangeInclusive<u64> = 16..=1024;
+/// At most one line in the log about a shortage within this time.
+pub(crate) const QUIET: Duration = Duration::from_secs(10);
 
 /// What the system allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,6 +27,26 @@ pub(crate) struct Means {
 pub(crate) struct Ceiling {
     pub(crate) value: u64,
     pub(crate) derivation: String,
+    /// The first descriptor of the reserve, by its number.
+    pub(crate) reserved_from: u64,
+}
+
+/// What a connection needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backends {
+    /// Its own descriptor and one to its backend.
+    Elsewhere,
+    /// The backend's end as well, since backends may run in this process.
+    Here,
+}
+
+impl Backends {
+    fn descriptors(self) -> (u64, &'static str) {
+        match self {
+            Self::Elsewhere => (2, "its own and one to its backend"),
+            Self::Here => (3, "its own, one to its backend, and one of the backend, which may run in this process"),
+        }
+    }
 }
 
 impl Means {
@@ -33,7 +57,7 @@ impl Means {
         // If it cannot be raised, it stands.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
         let descriptors = getrlimit(Resource::Nofile).current;
-        let in_use = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+        let in_use = open();
         let read = |path: &str| std::fs::read_to_string(path).ok();
         let total = read("/proc/meminfo").and_then(|text| {
             let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:").map(str::to_owned))?;
@@ -45,33 +69,46 @@ impl Means {
     }
 }
 
-/// The ceiling of a process with these means, or the one that was asked for.
-///
-/// Of the descriptors that are left, 45 of 100 are for clients: each may need one to a backend as well, and metrics, readiness, the API and
-/// pods in the same process must go on when all are taken. Of the memory, half.
-pub(crate) fn derive(means: Means, asked: Option<u64>) -> Ceiling {
-    if let Some(value) = asked {
-        return Ceiling { value, derivation: "as configured".to_owned() };
-    }
-    let by_descriptors = means.descriptors.map(|most| (most.saturating_sub(means.in_use) * 45 / 100).max(1));
-    let by_memory = means.memory.map(|bytes| (bytes / 2 / BYTES).max(1));
-    let descriptors = |value: u64| {
-        let most = means.descriptors.unwrap_or_default();
-        format!("{value}: 45% of the {} file descriptors that are left of {most} (`ulimit -n`)", most.saturating_sub(means.in_use))
-    };
-    let memory =
-        |value: u64| format!("{value}: half of {} MiB of memory at {} KiB each", means.memory.unwrap_or_default() >> 20, BYTES >> 10);
-    match (by_descriptors, by_memory) {
-        (Some(few), Some(many)) if few <= many => Ceiling { value: few, derivation: format!("{}; memory allows {many}", descriptors(few)) },
-        (Some(many), Some(few)) => Ceiling { value: few, derivation: format!("{}; descriptors allow {many}", memory(few)) },
-        (Some(value), None) => Ceiling { value, derivation: descriptors(value) },
-        (None, Some(value)) => Ceiling { value, derivation: memory(value) },
-        (None, None) => Ceiling { value: u64::MAX, derivation: "neither descriptors nor memory are limited".to_owned() },
+/// How many descriptors of this process are open.
+fn open() -> u64 {
+    // Since Linux 6.2 the folder's size is their number; counting them costs much where there are many.
+    match std::fs::metadata("/proc/self/fd").map_or(0, |folder| folder.len()) {
+        0 => std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),
+        count => count,
     }
 }
 
-/// At most one line about it within this time.
-pub(crate) const QUIET: Duration = Duration::from_secs(10);
+/// The ceiling of a process with these means, which are what it has while no client is connected, or the one that was asked for.
+///
+/// Of the descriptors that are left, a tenth is in reserve, and each connection may need several of the others. Of the memory, half.
+pub(crate) fn derive(means: Means, backends: Backends, asked: Option<u64>) -> Ceiling {
+    let left = means.descriptors.map(|most| (most, most.saturating_sub(means.in_use)));
+    let reserve = |left: u64| (left / 10).clamp(*RESERVE.start(), *RESERVE.end());
+    let reserved_from = left.map_or(u64::MAX, |(most, left)| most.saturating_sub(reserve(left)));
+    if let Some(value) = asked {
+        return Ceiling { value, derivation: "as configured".to_owned(), reserved_from };
+    }
+    let (each, what) = backends.descriptors();
+    let by_descriptors = left.map(|(_, left)| (left.saturating_sub(reserve(left)) / each).max(1));
+    let by_memory = means.memory.map(|bytes| (bytes / 2 / BYTES).max(1));
+    let descriptors = |value: u64| {
+        let (most, left) = left.unwrap_or_default();
+        let kept = reserve(left);
+        format!(
+            "{value}: of {most} file descriptors (`ulimit -n`) {left} are left, {kept} of them in reserve; a connection needs {each}: {what}"
+        )
+    };
+    let memory =
+        |value: u64| format!("{value}: half of {} MiB of memory at {} KiB each", means.memory.unwrap_or_default() >> 20, BYTES >> 10);
+    let (value, derivation) = match (by_descriptors, by_memory) {
+        (Some(few), Some(many)) if few <= many => (few, format!("{}; memory allows {many}", descriptors(few))),
+        (Some(many), Some(few)) => (few, format!("{}; descriptors allow {many}", memory(few))),
+        (Some(value), None) => (value, descriptors(value)),
+        (None, Some(value)) => (value, memory(value)),
+        (None, None) => (u64::MAX, "neither descriptors nor memory are limited".to_owned()),
+    };
+    Ceiling { value, derivation, reserved_from }
+}
 
 #[cfg(test)]
 mod tests {
@@ -79,19 +116,28 @@ mod tests {
 
     #[test]
     fn the_scarcer_means_decide() {
+        use Backends::{Elsewhere, Here};
         let means = Means { descriptors: Some(1024), in_use: 24, memory: Some(1 << 30) };
-        let ceiling = derive(means, None);
-        assert_eq!(ceiling.value, 450);
-        assert!(ceiling.derivation.contains("45% of the 1000 file descriptors that are left of 1024"), "{}", ceiling.derivation);
-        assert_eq!(derive(Means { memory: Some(8 << 20), ..means }, None).value, 256);
-        assert_eq!(derive(Means { descriptors: None, memory: None, ..means }, None).value, u64::MAX);
-        assert_eq!(derive(Means { in_use: 2000, ..means }, None).value, 1, "a process that can hardly live still serves");
-        assert_eq!(derive(means, Some(7)), Ceiling { value: 7, derivation: "as configured".to_owned() });
+        let ceiling = derive(means, Elsewhere, None);
+        assert_eq!((ceiling.value, ceiling.reserved_from), (450, 924));
+        let why = "450: of 1024 file descriptors (`ulimit -n`) 1000 are left, 100 of them in reserve; a connection needs 2: ";
+        assert!(ceiling.derivation.starts_with(why), "{}", ceiling.derivation);
+        assert_eq!(derive(means, Here, None).value, 300);
+        assert_eq!(derive(Means { memory: Some(8 << 20), ..means }, Elsewhere, None).value, 256);
+        assert_eq!(derive(Means { descriptors: None, memory: None, ..means }, Elsewhere, None).value, u64::MAX);
+        assert_eq!(derive(Means { in_use: 2000, ..means }, Elsewhere, None).value, 1, "a process that can hardly live still serves");
+        let asked = derive(means, Elsewhere, Some(7));
+        assert_eq!((asked.value, &*asked.derivation, asked.reserved_from), (7, "as configured", 924), "the reserve is kept all the same");
+        let few = derive(Means { descriptors: Some(256), in_use: 132, ..means }, Here, None);
+        assert_eq!((few.value, few.reserved_from), (36, 240));
     }
 
     #[test]
     fn this_process_has_means() {
         let means = Means::look();
         assert!(means.in_use > 0 && means.memory.is_some_and(|bytes| bytes > 1 << 20), "{means:?}");
+        let more: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
+        assert!(open() >= means.in_use + 40, "others may close some at the same time");
+        drop(more);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! By hand: the client libraries append `_total` to every counter, which Envoy's names do not have.
 
+mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +36,7 @@ pub(crate) fn metrics(shared: &Shared, ip: IpAddr) -> String {
     let mut page = Page::default();
     page.family("envoy_server_live", "gauge", "Whether the server is live.").value("", 1);
     page.family("envoy_server_uptime", "gauge", "Seconds since the start.").value("", shared.started.elapsed().as_secs());
+    process::write(&mut page, shared);
     limits(&mut page, shared, &view, gateways);
     listeners(&mut page, &view, gateways);
     let ports: Vec<&Arc<Port>> = view.ports.iter().filter(|port| gateways.contains(&port.key.gateway)).collect();

@@ -22,6 +22,7 @@ mod control;
 mod exposition;
 mod mailbox;
 mod mutation;
+mod process;
 mod proxy_protocol;
 mod stats;
 mod storm;
@@ -60,8 +61,27 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The most connections of clients, of all gateways together; none: what file descriptors and memory can carry.
     pub max_connections: Option<u64>,
+    /// Whether backends may run in this process, whose descriptors they then share.
+    pub backends_share_process: bool,
+    /// How patient it is with clients while a limit is nearly full.
+    pub patience: Patience,
     /// The most idle connections that a worker keeps to one endpoint.
     pub max_idle_upstream: usize,
+}
+
+/// How patient the data plane is with clients who hold places that others want: from 90 percent of a limit on. Granularity: 1 s. What a
+/// policy says about a timeout is never cut short.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long a connection may be idle between requests when the limit is full; six times as long at 90 percent.
+    pub idle: Duration,
+    /// How long a connection may take for its first request's head, TLS handshake included, when the limit is full; twice as long at 90
+    /// percent.
+    pub silent: Duration,
+    /// Over which time the bytes are counted that a client sends of a body or takes of an answer, while it is the one that is waited for.
+    pub slow: Duration,
+    /// How many bytes a second it must move then.
+    pub least_bytes_per_second: u32,
 }
 
 /// How long waits for backends may take; for clients it is the Model that says. Granularity: 0.1 s.
@@ -82,8 +102,23 @@ impl Default for Settings {
             ready_port: 19003,
             timeouts: Timeouts::default(),
             max_connections: None,
+            backends_share_process: false,
+            patience: Patience::default(),
             max_idle_upstream: 512,
         }
+    }
+}
+
+impl Settings {
+    fn backends(&self) -> ceiling::Backends {
+        if self.backends_share_process { ceiling::Backends::Here } else { ceiling::Backends::Elsewhere }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let ten = Duration::from_secs(10);
+        Self { idle: ten, silent: ten / 2, slow: ten, least_bytes_per_second: 512 }
     }
 }
 

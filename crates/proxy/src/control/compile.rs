@@ -81,6 +81,11 @@ impl Registry {
             .then(|| format!("port {} is spoken for by listener {}, which has another protocol", listener.port, first.name.listener))
     }
 
+    /// How many connections to backends are open.
+    pub(crate) fn upstreams(&self) -> u64 {
+        self.clusters.values().flat_map(|cluster| &cluster.stats).map(|stats| stats.connections_active.read()).fold(0, u64::wrapping_add)
+    }
+
     fn cluster(&mut self, name: &Arc<str>) -> Arc<Cluster> {
         let workers = self.workers;
         let fresh = || Arc::new(Cluster { name: name.clone(), stats: per_worker(workers) });

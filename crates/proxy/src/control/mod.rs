@@ -2,8 +2,10 @@
 
 mod bind;
 mod compile;
+mod kernel;
 mod refusals;
 mod resolve;
+mod shortage;
 mod state;
 mod storms;
 mod view;
@@ -22,6 +24,7 @@ use weir_limits::Ledger;
 use weir_model::{Answer, GatewayName, Publish, Report};
 
 pub(crate) use bind::BACKLOG;
+pub(crate) use compile::HALL;
 pub(crate) use refusals::{Refusals, Refusee};
 use state::Control;
 pub(crate) use view::{Readiness, View};
@@ -29,13 +32,14 @@ pub(crate) use view::{Readiness, View};
 use crate::access_log::Logger;
 use crate::ceiling::{self, Means};
 use crate::mailbox::Mailbox;
+use crate::process::Process;
 use crate::worker::{self, HANDOFFS, Load, Member, Order, Team};
 use crate::{BindPlan, LogSink, Settings, admin};
 
 /// How often limits are looked at while one of them refuses, and failed binds while there are any.
 const BUSY: Duration = Duration::from_millis(100);
 /// What the ledger calls the limit over all connections.
-const CEILING: &str = "process";
+pub(crate) const CEILING: &str = "process";
 /// How often numbers are reported.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -99,11 +103,13 @@ fn team(settings: Settings) -> io::Result<(Arc<Team>, Vec<mpsc::Receiver<worker:
         })
         .unzip();
     let ledger = Ledger::new();
-    let ceiling = ceiling::derive(Means::look(), settings.max_connections);
+    let ceiling = ceiling::derive(Means::look(), settings.backends(), settings.max_connections);
     tracing::info!(connections = ceiling.value, derivation = %ceiling.derivation, "the most connections that this process takes");
     ledger.set_ceiling(CEILING.into(), ceiling.value);
-    let hall = ledger.cell(compile::HALL);
-    let team = Team { settings, ledger, hall, logger: Logger::start()?, refusals: Arc::default(), members };
+    let process = Process::default();
+    process.reserve_from(ceiling.reserved_from);
+    let hall = ledger.cell(HALL);
+    let team = Team { settings, ledger, hall, logger: Logger::start()?, refusals: Arc::default(), process, members };
     Ok((Arc::new(team), handoffs))
 }
 
@@ -115,8 +121,10 @@ pub(crate) fn team_for_tests() -> Arc<Team> {
 
 async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
     let control = Rc::new(RefCell::new(Control::new(shared.clone(), admin.clone())));
+    let mut told = Instant::now();
     loop {
         let pause = control.borrow_mut().pause();
+        let mut only_storms = false;
         tokio::select! {
             commands = shared.commands.take() => {
                 for command in commands {
@@ -128,13 +136,19 @@ async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
                 }
             }
             () = shared.team.refusals.noticed() => {}
+            () = shared.team.process.freed() => only_storms = true,
             () = tokio::time::sleep(pause) => {
-                if pause == storms::WATCH {
-                    continue;
+                only_storms = pause == storms::WATCH;
+                if !only_storms {
+                    control.borrow_mut().retry_binds();
                 }
-                control.borrow_mut().retry_binds();
             }
         }
+        // In a storm this thread wakes up every few milliseconds; the rest need not be looked at as often.
+        if only_storms && told.elapsed() < BUSY {
+            continue;
+        }
+        told = Instant::now();
         control.borrow_mut().tell();
     }
 }

@@ -16,11 +16,11 @@ use weir_model::{
 };
 
 use super::refusals::{News, Told};
+use super::shortage::Shortages;
 use super::storms::{Storms, WATCH};
 use super::view::Readiness;
 use super::{Shared, View, bind, compile, resolve};
 use crate::access_log::RefusedLine;
-use crate::ceiling::QUIET;
 use crate::config::{Port, PortKey, Socket, Versioned};
 use crate::stats::per_worker;
 use crate::worker::Order;
@@ -44,8 +44,7 @@ pub(crate) struct Control {
     limits: BTreeMap<Arc<str>, Arc<Limit>>,
     told: Told,
     storms: Storms,
-    /// What was said last about the ceiling: when, and how many it had refused.
-    told_ceiling: Option<(Instant, u64)>,
+    shortages: Shortages,
     /// The newest controller's line.
     answers: Option<mpsc::Sender<Answer>>,
     last_report: Option<(Instant, Arc<Report>)>,
@@ -88,7 +87,7 @@ impl Control {
             limits: BTreeMap::new(),
             told: Told::default(),
             storms: Storms::default(),
-            told_ceiling: None,
+            shortages: Shortages::default(),
             answers: None,
             last_report: None,
         }
@@ -416,17 +415,6 @@ impl Control {
         }
     }
 
-    /// Says that the process has no room, if it has refused anybody for that.
-    fn tell_ceiling(&mut self) {
-        let (now, ceiling) = (Instant::now(), self.shared.team.ledger.ceiling());
-        let (at, told) = self.told_ceiling.unwrap_or((now, 0));
-        if ceiling.refused > told && (self.told_ceiling.is_none() || now >= at + QUIET) {
-            let (refused, most, current) = (ceiling.refused - told, ceiling.value, ceiling.current);
-            tracing::warn!(refused, most, current, "connections refused: the process can take no more (raise `ulimit -n`)");
-            self.told_ceiling = Some((now, ceiling.refused));
-        }
-    }
-
     /// Whether something has to be looked at again soon.
     fn is_busy(&self) -> bool {
         self.binds.values().any(|bind| matches!(bind, Bind::Down { .. })) || self.states().iter().any(|state| self.told.is_open(state))
@@ -455,8 +443,9 @@ impl Control {
     }
 
     fn tell_limits(&mut self) {
-        self.tell_ceiling();
         let now = Instant::now();
+        let upstreams = self.registry.upstreams();
+        self.shortages.look(now, &self.shared.team, upstreams);
         let states = self.states();
         if !states.iter().any(|state| self.told.is_open(state)) {
             // While something is open this is looked at again soon anyway: a storm must not wake this thread with every refusal.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWrite;
 use weir_http1::{Invalid, Parsed};
-use weir_limits::Slot;
+use weir_limits::{Cell, Slot};
 use weir_model::Listener;
 
 use super::Worker;
@@ -26,7 +26,7 @@ use super::exchange;
 use super::local::{LocalConfig, LocalSocket};
 use super::preface;
 use super::stream::Stream;
-use super::timers::NEVER;
+use super::timers::{NEVER, Phase};
 use super::work::Work;
 
 /// How long and how much a connection that is given up is read from, so that the client can read the answer before a reset.
@@ -82,8 +82,9 @@ pub(crate) enum Next {
 }
 
 impl Link {
-    pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, peer: SocketAddr) -> Self {
-        let timer = worker.timers.add(socket.socket.id);
+    /// A connection that counts in `cell` until its listener is known.
+    pub(crate) fn new(worker: Rc<Worker>, socket: Rc<LocalSocket>, peer: SocketAddr, cell: &Cell) -> Self {
+        let timer = worker.timers.add(socket.socket.id, cell.id(), worker.now());
         worker.arrived(&socket);
         Self { worker, socket, peer, timer, active: false, entered: false, requests: 0, until: NEVER, listener: None, certificate: None }
     }
@@ -181,8 +182,31 @@ impl Link {
         self.tick_after(timeouts.headers).min(self.tick_after(timeouts.request))
     }
 
-    fn set_idle(&self, idle: bool) {
-        self.worker.timers.set_idle(self.timer, idle.then(|| self.worker.now()));
+    /// It counts in `cell` from now on.
+    pub(crate) fn moved_to(&self, cell: &Cell) {
+        self.worker.timers.set_cell(self.timer, cell.id(), self.worker.now());
+    }
+
+    /// What it does now, as far as making room for others goes.
+    #[inline]
+    fn set_phase(&self, phase: Phase) {
+        self.worker.timers.set_phase(self.timer, phase, self.worker.now());
+    }
+
+    /// A request is served, or nothing that is waited for may be cut short: no room is made of it.
+    #[inline]
+    pub(crate) fn set_busy(&self) {
+        self.worker.timers.set_busy(self.timer);
+    }
+
+    /// Within an exchange it is the client that is waited for; so many bytes have come from it or gone to it.
+    pub(crate) fn set_slow(&self, bytes: u64) {
+        self.worker.timers.set_slow(self.timer, bytes, self.worker.now());
+    }
+
+    /// Whether it was ended to make room.
+    pub(crate) fn is_shed(&self) -> bool {
+        self.worker.timers.signals(self.timer).shed
     }
 
     fn set_active(&mut self, active: bool) {
@@ -221,7 +245,6 @@ impl Downstream {
             let mut amid = false;
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
-                self.link.set_idle(false);
                 self.link.set_active(true);
                 let next = self.converse(&mut work).await;
                 if next == Next::Linger {
@@ -232,8 +255,11 @@ impl Downstream {
                 match next {
                     Next::Again => {
                         amid = false;
-                        self.link.set_deadline(self.link.idle_deadline(&self.link.socket.config()));
-                        self.link.set_idle(true);
+                        let config = self.link.socket.config();
+                        self.link.set_deadline(self.link.idle_deadline(&config));
+                        if !config.port.client_of(self.link.place(&config)).settings.timeouts.chosen.idle {
+                            self.link.set_phase(Phase::Idle);
+                        }
                     }
                     // The rest of a record that has begun must come as soon as that of a head; a drip does not move the deadline again.
                     Next::Nothing if self.stream.is_amid_record() && !std::mem::replace(&mut amid, true) => {
@@ -263,6 +289,9 @@ impl Downstream {
                 None => return false,
             }
         }
+        if settings.timeouts.chosen.headers || settings.timeouts.chosen.request {
+            self.link.set_busy();
+        }
         // A client that says nothing must not hold a slot for as long as one that has asked for something.
         let first = self.link.tick_after(settings.timeouts.headers).min(self.link.idle_deadline(&config));
         self.link.set_deadline(first);
@@ -284,7 +313,10 @@ impl Downstream {
         let mut pipelined = false;
         loop {
             let length = match self.read_head(work, pipelined).await {
-                Head::Complete(length) => length,
+                Head::Complete(length) => {
+                    self.link.set_busy();
+                    length
+                }
                 Head::Nothing => return Next::Nothing,
                 Head::Gone => return Next::Close,
                 Head::Refused => return exchange::refuse(self, work).await,
@@ -439,7 +471,7 @@ mod tests {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, peer) = accepted.expect("accepts");
         let slot = team.ledger.acquire(&cell).expect("no limit");
-        let link = Link::new(worker.clone(), socket, peer);
+        let link = Link::new(worker.clone(), socket, peer, &cell);
         (worker, Downstream::new(Stream::Plain(stream), slot, link), client.expect("connects"))
     }
 

@@ -97,7 +97,8 @@ pub(crate) fn receive(
     peer: SocketAddr,
     slot: Slot,
 ) -> impl Future<Output = ()> {
-    let guest = Guest { tcp, slot, link: Link::new(worker, socket, peer) };
+    let team = worker.team.clone();
+    let guest = Guest { tcp, slot, link: Link::new(worker, socket, peer, &team.hall) };
     // In a box, which is gone when the connection is served: it would be part of every idle connection's memory.
     let introduction = Box::pin(introduce(guest));
     async move {
@@ -141,6 +142,9 @@ async fn name(mut guest: Guest) -> Result<(Guest, Arc<SecureListener>, Heard), T
     // What happens before a listener is known is the same at all of a port.
     let settings = &config.port.client().settings;
     guest.link.set_deadline(guest.link.tick_after(settings.timeouts.inspection));
+    if settings.timeouts.chosen.inspection {
+        guest.link.set_busy();
+    }
     if let Some(rule) = settings.proxy_protocol {
         match preface::read(&guest.link, &guest.tcp, rule).await {
             Some(source) => guest.link.peer = source.unwrap_or(guest.link.peer),
@@ -158,6 +162,11 @@ async fn name(mut guest: Guest) -> Result<(Guest, Arc<SecureListener>, Heard), T
             listen::refuse(&link.worker, &link.socket, tcp.into(), link.peer, &refusal, delay);
         }
         return Err(Turned::Silently);
+    }
+    guest.link.moved_to(&listener.cell);
+    let chosen = listener.listener.client.timeouts.chosen;
+    if chosen.tls_handshake || chosen.headers || chosen.request {
+        guest.link.set_busy();
     }
     Ok((guest, listener.clone(), heard))
 }

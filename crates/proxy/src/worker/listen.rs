@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
@@ -59,7 +59,6 @@ pub(crate) async fn accept(worker: Rc<Worker>, socket: Rc<LocalSocket>, listener
 
 /// Accepts while it is polled.
 async fn accept_all(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, listener: &TcpStream) {
-    let mut starved = false;
     loop {
         if listener.readable().await.is_err() {
             return;
@@ -74,8 +73,11 @@ async fn accept_all(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, listener: &Tc
             let accept = || Ok(acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
             match listener.try_io(Interest::READABLE, accept) {
                 Ok((descriptor, peer)) => {
-                    starved = false;
-                    if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+                    if worker.team.process.is_reserved(&descriptor) {
+                        reset(&descriptor);
+                        worker.team.process.refuse();
+                        socket.socket.port.refused.fetch_add(1, Ordering::Relaxed);
+                    } else if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
                         admit(worker, socket, descriptor, peer);
                     }
                 }
@@ -84,7 +86,7 @@ async fn accept_all(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, listener: &Tc
                     break;
                 }
                 Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                    if !std::mem::replace(&mut starved, true) {
+                    if worker.team.process.may_say_paused(Instant::now()) {
                         tracing::warn!(address = %socket.socket.address, %error, "accepting pauses (raise `ulimit -n`)");
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -115,7 +117,6 @@ pub(crate) fn refuse(
         _ => reset(&descriptor),
     }
     port.refused.fetch_add(1, Ordering::Relaxed);
-    worker.make_room(&port.key.gateway);
     let refusee = Refusee { client: peer, local: socket.socket.address, current: refusal.current };
     worker.team.refusals.note(&refusal.limit, refusee);
 }
@@ -195,7 +196,7 @@ fn serve(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
     match TcpStream::from_std(descriptor.into()) {
         // A panic ends this task and so this connection alone; its slot comes back as the task is dropped.
         Ok(tcp) if socket.config().port.secure.is_empty() => {
-            let mut link = Link::new(worker.clone(), socket.clone(), peer);
+            let mut link = Link::new(worker.clone(), socket.clone(), peer, &socket.config().port.cell);
             link.enter();
             drop(tokio::task::spawn_local(Downstream::new(Stream::Plain(tcp), slot, link).serve()));
         }

@@ -54,5 +54,6 @@ fn agreed(own: &ClientSettings, leading: &ClientSettings) -> ClientSettings {
     agreed.proxy_protocol = leading.proxy_protocol;
     agreed.connection.max_accept_per_socket_event = leading.connection.max_accept_per_socket_event;
     agreed.timeouts.inspection = leading.timeouts.inspection;
+    agreed.timeouts.chosen.inspection = leading.timeouts.chosen.inspection;
     agreed
 }

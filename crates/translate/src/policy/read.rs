@@ -125,10 +125,12 @@ impl Read {
     }
 
     /// Like [`Self::duration`], for what has a default that zero switches off.
-    fn timeout(&mut self, name: &str, text: Option<&String>, field: &mut Option<Duration>) {
+    /// Whether it is set.
+    fn timeout(&mut self, name: &str, text: Option<&String>, field: &mut Option<Duration>) -> bool {
         if text.is_some() {
             *field = self.duration("Timeout", name, text);
         }
+        text.is_some()
     }
 
     fn number(&mut self, part: &str, name: &str, value: Option<i32>) -> Option<u32> {
@@ -229,15 +231,17 @@ fn read_timeout(timeout: Option<&ClientTimeout>, timeouts: &mut ClientTimeouts, 
     let Some(ClientTimeout { tcp, http }) = timeout else { return };
     if let Some(TcpClientTimeout { idle_timeout, tls_handshake_timeout, connection_inspection_timeout }) = tcp {
         out.duration("Timeout", "TCP IdleTimeout", idle_timeout.as_ref());
-        out.timeout("TCP TLSHandshakeTimeout", tls_handshake_timeout.as_ref(), &mut timeouts.tls_handshake);
-        out.timeout("TCP ConnectionInspectionTimeout", connection_inspection_timeout.as_ref(), &mut timeouts.inspection);
+        timeouts.chosen.tls_handshake = out.timeout("TCP TLSHandshakeTimeout", tls_handshake_timeout.as_ref(), &mut timeouts.tls_handshake);
+        timeouts.chosen.inspection =
+            out.timeout("TCP ConnectionInspectionTimeout", connection_inspection_timeout.as_ref(), &mut timeouts.inspection);
     }
     if let Some(http) = http {
         let HttpClientTimeout { request_received_timeout, request_headers_received_timeout, idle_timeout, stream_idle_timeout } = http;
-        out.timeout("HTTP RequestReceivedTimeout", request_received_timeout.as_ref(), &mut timeouts.request);
-        out.timeout("HTTP IdleTimeout", idle_timeout.as_ref(), &mut timeouts.idle);
-        out.timeout("HTTP StreamIdleTimeout", stream_idle_timeout.as_ref(), &mut timeouts.stream_idle);
-        out.timeout("HTTP RequestHeadersReceivedTimeout", request_headers_received_timeout.as_ref(), &mut timeouts.headers);
+        timeouts.chosen.request = out.timeout("HTTP RequestReceivedTimeout", request_received_timeout.as_ref(), &mut timeouts.request);
+        timeouts.chosen.idle = out.timeout("HTTP IdleTimeout", idle_timeout.as_ref(), &mut timeouts.idle);
+        timeouts.chosen.stream_idle = out.timeout("HTTP StreamIdleTimeout", stream_idle_timeout.as_ref(), &mut timeouts.stream_idle);
+        timeouts.chosen.headers =
+            out.timeout("HTTP RequestHeadersReceivedTimeout", request_headers_received_timeout.as_ref(), &mut timeouts.headers);
     }
 }
 
