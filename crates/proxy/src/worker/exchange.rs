@@ -15,6 +15,7 @@ use super::decide::{Decision, decide};
 use super::pump::Broken;
 use super::stream::Stream;
 use super::timers::NEVER;
+use super::trailers::Trailers;
 use super::upstream::{Endpoint, Upstream};
 use super::work::{Flow, NO_RULE, Plan, Work};
 use crate::access_log;
@@ -260,8 +261,11 @@ async fn attempt(connection: &mut Downstream, work: &mut Work, endpoint: &Endpoi
     let outcome = link.wait(|cx| {
         let before = work.moved();
         let poll = poll(cx, work, stream, link);
-        if poll.is_pending() && work.moved() != before {
-            set_deadline(link, work);
+        if poll.is_pending() {
+            if work.moved() != before {
+                set_deadline(link, work);
+            }
+            note_wait(link, work);
         }
         poll
     });
@@ -285,6 +289,9 @@ fn prepare_attempt(link: &Link, work: &mut Work) {
         ..Flow::default()
     };
     work.upload.reset(work.request.body, work.request.body == Body::Chunked);
+    if work.request.body == Body::Chunked {
+        work.upload.pass_trailers(Trailers::of_request(&work.plan, &work.request));
+    }
     work.upload.head.extend_from_slice(&work.request_head);
     if work.logged {
         work.record.upstream_local = work.upstream.as_mut().and_then(Upstream::local);
@@ -314,6 +321,22 @@ fn set_deadline(link: &Link, work: &Work) {
     let upload = if work.flow.uploaded { NEVER } else { work.plan.upload_deadline };
     let deadline = stream_idle(link, work).min(work.plan.deadline).min(work.flow.attempt_deadline);
     link.set_deadline(deadline.min(work.plan.stream_deadline).min(upload));
+}
+
+/// Notes whether it is the client that is waited for: for more of its request, or to take more of the answer.
+fn note_wait(link: &Link, work: &mut Work) {
+    let sends = !work.flow.uploaded && work.upload.is_dry();
+    let takes = work.flow.answered && !work.download.is_dry();
+    let slow = (sends || takes) && !work.flow.tunnel && work.plan.client().is_none_or(|client| {
+        let chosen = client.settings.timeouts.chosen;
+        !chosen.stream_idle && !(sends && chosen.request)
+    });
+    if slow {
+        link.set_slow(work.upload.traffic.0 + work.download.traffic.1);
+    } else if work.flow.slow {
+        link.set_busy();
+    }
+    work.flow.slow = slow;
 }
 
 /// The tick at which an exchange in which nothing moves ends.
@@ -475,6 +498,10 @@ fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &mut Stream) -> bool {
 fn fail(connection: &Downstream, work: &mut Work, failure: Failure) -> Option<Next> {
     work.upstream = None;
     let (reply, cut_short) = match failure {
+        Failure::Killed if connection.link.is_shed() => {
+            (work.record.flags, work.record.details) = ("OM", Details::Text("slow_client_at_a_full_limit"));
+            return Some(Next::Close);
+        }
         Failure::Killed => {
             (work.record.flags, work.record.details) = ("DC", Details::Text("connection_draining"));
             return Some(Next::Close);

@@ -11,10 +11,12 @@ mod head;
 mod listen;
 mod local;
 mod preface;
+mod pressure;
 mod pump;
 mod refused;
 mod stream;
 mod timers;
+mod trailers;
 mod upstream;
 mod view;
 mod work;
@@ -33,7 +35,6 @@ use rand::{RngCore, SeedableRng};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, LocalSet};
 use weir_limits::{Ledger, Slot};
-use weir_model::GatewayName;
 
 pub(crate) use answer::Details;
 use local::LocalSocket;
@@ -48,12 +49,12 @@ use crate::clock::{Clock, TICK};
 use crate::config::{Port, Socket};
 use crate::control::Refusals;
 use crate::mailbox::{Flow, Mailbox};
+use crate::process::Process;
 
 /// How often idle upstream connections are looked through, in ticks.
 const SWEEP_EVERY: u32 = 10;
-/// How long a connection must have been idle before it is closed to make room for a client that a limit refuses: as long as a client may
-/// take for a request's head.
-const LONG_IDLE: Duration = Duration::from_secs(10);
+/// How often it is looked whether room must be made, in ticks.
+const RELIEVE_EVERY: u32 = 10;
 /// How long the ticker sleeps while no exchange is in progress.
 const SLOW: Duration = Duration::from_secs(1);
 /// How many connections may be on their way to a worker. More: the one that accepted keeps them.
@@ -87,6 +88,7 @@ pub(crate) struct Team {
     pub(crate) hall: weir_limits::Cell,
     pub(crate) logger: Logger,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) process: Process,
     pub(crate) members: Vec<Member>,
 }
 
@@ -141,8 +143,6 @@ pub(crate) struct Worker {
     connections: Cell<usize>,
     active: Cell<usize>,
     refused: Refused,
-    /// The tick at which a connection was last closed to make room.
-    made_room: Cell<u32>,
     /// The tick that the ticker saw last.
     now: Cell<u32>,
     /// The ticker sleeps a tick, not longer.
@@ -182,7 +182,6 @@ impl Worker {
             connections: Cell::new(0),
             active: Cell::new(0),
             refused: Refused::default(),
-            made_room: Cell::new(0),
             now: Cell::new(0),
             fast: Cell::new(false),
             hurry: Notify::new(),
@@ -251,7 +250,7 @@ impl Worker {
 
     /// The coarse timers: each tenth of a second while there is something to do, else each second.
     async fn tick(self: Rc<Self>) {
-        let mut swept = 0;
+        let (mut swept, mut relieved) = (0, 0);
         loop {
             let fast = self.active.get() > 0 || !self.refused.is_empty();
             self.fast.set(fast);
@@ -267,6 +266,10 @@ impl Worker {
             self.refused.tick(now);
             for log in self.logs.borrow().values() {
                 log.flush();
+            }
+            if now >= relieved + RELIEVE_EVERY {
+                relieved = now;
+                self.relieve(now);
             }
             if now >= swept + SWEEP_EVERY && self.endpoints.are_idle() {
                 swept = now;
@@ -315,18 +318,6 @@ impl Worker {
         self.hurry();
     }
 
-    /// A client was refused: closes the connection of `gateway` that has been idle longest, if it has been for long. One at a tick, so that
-    /// a flood does not have all of them looked through again and again.
-    pub(crate) fn make_room(&self, gateway: &GatewayName) {
-        let now = self.now();
-        if self.made_room.replace(now) == now {
-            return;
-        }
-        let sockets = self.sockets.borrow();
-        let is_its = |socket: u64| sockets.get(&socket).is_some_and(|it| it.socket.socket.port.key.gateway == *gateway);
-        self.timers.end_oldest_idle(now.saturating_sub(self.ticks(LONG_IDLE)), is_its);
-    }
-
     /// A connection has come.
     pub(crate) fn arrived(&self, socket: &LocalSocket) {
         socket.connections.set(socket.connections.get() + 1);
@@ -351,6 +342,7 @@ impl Worker {
             http.connections_active.sub(1);
             listener.connections_active.sub(1);
         }
+        self.team.process.ended();
     }
 
     fn count(&self, connections: usize) {

@@ -52,7 +52,7 @@ pub(crate) struct Work {
 pub(crate) const NO_RULE: usize = usize::MAX;
 
 /// What was decided about the request.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Plan {
     pub(crate) config: Option<Rc<LocalConfig>>,
     /// The place of the connection's listener among the port's.
@@ -88,6 +88,8 @@ pub(crate) struct Flow {
     pub(crate) interims: u8,
     /// The client has sent more already, so that its end cannot be seen.
     pub(crate) blind: bool,
+    /// The client is waited for, and may be given up if it moves too little while a limit is nearly full.
+    pub(crate) slow: bool,
     /// The connection ends with this exchange.
     pub(crate) close: bool,
     /// The backend has agreed to speak WebSocket: bytes pass both ways.
