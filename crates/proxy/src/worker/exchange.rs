@@ -555,11 +555,13 @@ fn fail(connection: &Downstream, work: &mut Work, failure: Failure) -> Option<Ne
         }
     };
     work.output.reset(&connection.link.worker.works.spares);
-    if work.flow.answered {
+    if work.flow.answered && work.download.traffic.1 > 0 {
         // The answer has begun: all that can be done is not to end it properly, so that the client sees that it is not whole.
         (work.record.flags, work.record.details) = (reply.flags, Details::Text(cut_short));
         return Some(Next::Close);
     }
+    // Read and written anew, but not a byte of it sent: the client can still be told.
+    work.flow.answered = false;
     work.reply = Some(reply);
     None
 }
