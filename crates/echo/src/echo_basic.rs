@@ -1,7 +1,6 @@
 //! The HTTP mode of `echo-basic`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::form::Form;
 use crate::retry::{Attempt, Retries};
-use crate::server::{self, Handler, Protocols, Reset};
-use crate::{Log, duration, json};
+use crate::server::{self, Body, Handler, Peer, Protocols, Reset};
+use crate::tls::Facts;
+use crate::{Log, Tls, announce, duration, json, web_socket};
 
 /// What a backend says about itself in every echo; in the image these are environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,30 +30,34 @@ pub struct Identity {
     pub service: String,
     /// `INGRESS_NAME`.
     pub ingress: String,
-    /// `HTTP_PORT`, by default `3000`. It is echoed, not listened to.
+    /// The port that it says it serves, `HTTP_PORT` or `TCP_PORT`, by default `3000`. It is echoed, not listened to.
     pub http_port: String,
+    /// The same with TLS, in TCP mode: `TLS_PORT`, by default `8443`.
+    pub tls_port: String,
 }
 
 /// Serves the echo on `listener` until `stop`.
 ///
-/// `/health`, `/status/NNN` and `/retry/...?uuid=&succeedAfter=` answer as in the image; `/ws` is answered 501; everything else is echoed,
-/// after `?delay=DURATION` where given.
+/// `/health`, `/status/NNN` and `/retry/...?uuid=&succeedAfter=` answer as in the image; `/ws` echoes WebSocket
+/// messages; everything else is echoed, after `?delay=DURATION` where given.
 pub async fn serve_http(listener: TcpListener, identity: Identity, log: Log, stop: CancellationToken) {
     announce(&listener, "http", &log);
     let handler = Echo { identity, log, retries: Retries::default(), h2c: false };
-    server::serve(listener, Protocols::Http1, Arc::new(handler), stop).await;
+    server::serve(listener, Protocols::Http1, None, Arc::new(handler), stop).await;
+}
+
+/// Serves the echo over TLS until `stop`; it then tells what was agreed on, too. HTTP/2 is spoken where `tls` offers it.
+pub async fn serve_https(listener: TcpListener, tls: Tls, identity: Identity, log: Log, stop: CancellationToken) {
+    announce(&listener, "https", &log);
+    let handler = Echo { identity, log, retries: Retries::default(), h2c: false };
+    server::serve(listener, Protocols::Http1And2, Some(tls), Arc::new(handler), stop).await;
 }
 
 /// Serves the echo over HTTP/2 without TLS until `stop`; HTTP/1 requests are answered 400, unless they offer the upgrade.
 pub async fn serve_h2c(listener: TcpListener, identity: Identity, log: Log, stop: CancellationToken) {
     announce(&listener, "h2c", &log);
     let handler = Echo { identity, log, retries: Retries::default(), h2c: true };
-    server::serve(listener, Protocols::Http1And2, Arc::new(handler), stop).await;
-}
-
-fn announce(listener: &TcpListener, mode: &str, log: &Log) {
-    let port = listener.local_addr().map_or(0, |address| address.port());
-    log(&format!("Starting server, listening on port {port} ({mode})"));
+    server::serve(listener, Protocols::Http1And2, None, Arc::new(handler), stop).await;
 }
 
 struct Echo {
@@ -77,10 +81,15 @@ struct Assertions<'a> {
     ingress: &'a str,
     service: &'a str,
     pod: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'a Facts>,
 }
 
 impl Handler for Echo {
-    async fn handle(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Full<Bytes>>, Reset> {
+    async fn handle(&self, mut request: Request<Incoming>, peer: &Peer) -> Result<Response<Body>, Reset> {
+        if !self.h2c && request.uri().path() == "/ws" {
+            return Ok(web_socket::upgrade(request));
+        }
         // The whole body is read before the answer: a client that is still sending would get a reset instead of the answer.
         let form = Form::read(&mut request).await;
         while let Some(Ok(_)) = request.body_mut().frame().await {}
@@ -96,7 +105,6 @@ impl Handler for Echo {
         let path = request.uri().path().replace("//", "/");
         match path.as_str() {
             "/health" => Ok(text(StatusCode::OK, "OK")),
-            "/ws" => Ok(text(StatusCode::NOT_IMPLEMENTED, "WebSocket echo is not built yet")),
             _ if path.starts_with("/status/") => Ok(empty(status_of(request.uri()))),
             _ if path.starts_with("/retry/") => self.retry(&request, &form, peer).await,
             _ => Ok(self.echo(&request, &form, peer).await),
@@ -105,9 +113,9 @@ impl Handler for Echo {
 }
 
 impl Echo {
-    async fn echo(&self, request: &Request<Incoming>, form: &Form, peer: SocketAddr) -> Response<Full<Bytes>> {
+    async fn echo(&self, request: &Request<Incoming>, form: &Form, peer: &Peer) -> Response<Body> {
         let target = target(request);
-        (self.log)(&format!("Echoing back request made to {target} to client ({peer})"));
+        (self.log)(&format!("Echoing back request made to {target} to client ({})", peer.address));
         if let Err(error) = wait(form.value("delay")).await {
             return failure(&error);
         }
@@ -122,14 +130,15 @@ impl Echo {
             ingress: &self.identity.ingress,
             service: &self.identity.service,
             pod: &self.identity.pod,
+            tls: peer.tls.as_deref(),
         };
-        let mut response = Response::new(Full::from(json::indented(&assertions)));
+        let mut response = Response::new(body(json::indented(&assertions)));
         *response.headers_mut() = wanted_headers(request.headers());
         mark_json(response.headers_mut());
         response
     }
 
-    async fn retry(&self, request: &Request<Incoming>, form: &Form, peer: SocketAddr) -> Result<Response<Full<Bytes>>, Reset> {
+    async fn retry(&self, request: &Request<Incoming>, form: &Form, peer: &Peer) -> Result<Response<Body>, Reset> {
         let query = |name| form.query_value(name);
         let Some(uuid) = query("uuid").filter(|uuid| !uuid.is_empty()) else {
             return Ok(text(StatusCode::BAD_REQUEST, "uuid is required"));
@@ -234,12 +243,12 @@ async fn wait(text: Option<&str>) -> Result<(), duration::BadDuration> {
     Ok(())
 }
 
-fn failure(error: &duration::BadDuration) -> Response<Full<Bytes>> {
+fn failure(error: &duration::BadDuration) -> Response<Body> {
     #[derive(Serialize)]
     struct Message {
         message: String,
     }
-    let mut response = Response::new(Full::from(json::compact(&Message { message: error.to_string() })));
+    let mut response = Response::new(body(json::compact(&Message { message: error.to_string() })));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     mark_json(response.headers_mut());
     response
@@ -250,16 +259,20 @@ fn mark_json(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(body(Bytes::new()));
     *response.status_mut() = status;
     response
 }
 
 /// A short text, marked as Go marks it when nobody says what it is.
-pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text.into()));
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(body(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+fn body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).boxed()
 }

@@ -1,20 +1,18 @@
 //! `hashicorp/http-echo` (1.0): one text for everybody.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::echo_basic::text;
-use crate::server::{self, Handler, Protocols, Reset};
+use crate::server::{self, Body, Handler, Peer, Protocols, Reset};
 use crate::{Log, duration};
 
 /// The version whose behaviour this is.
@@ -111,7 +109,7 @@ impl HttpEcho {
 /// Serves the text on `listener` until `stop`; `/health` says that it is well.
 pub async fn serve_http_echo(listener: TcpListener, config: HttpEcho, log: Log, stop: CancellationToken) {
     log(&format!("{} [INFO] server is listening on {}", time(), config.listen));
-    server::serve(listener, Protocols::Http1, Arc::new(Echo { config, log }), stop).await;
+    server::serve(listener, Protocols::Http1, None, Arc::new(Echo { config, log }), stop).await;
 }
 
 struct Echo {
@@ -120,7 +118,7 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    async fn handle(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Full<Bytes>>, Reset> {
+    async fn handle(&self, mut request: Request<Incoming>, peer: &Peer) -> Result<Response<Body>, Reset> {
         let start = Instant::now();
         while let Some(Ok(_)) = request.body_mut().frame().await {}
         let is_health = request.uri().path() == "/health";
@@ -138,12 +136,12 @@ impl Handler for Echo {
 }
 
 impl Echo {
-    fn log(&self, request: &Request<Incoming>, peer: SocketAddr, length: usize, start: Instant) {
+    fn log(&self, request: &Request<Incoming>, peer: &Peer, length: usize, start: Instant) {
         let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
         let (host, agent, path) = (header(HOST), header(USER_AGENT), request.uri().path());
         let (method, proto, status) = (request.method(), request.version(), self.config.status.as_u16());
         let took = duration::show(start.elapsed());
-        (self.log)(&format!("{} {host} {peer} \"{method} {path} {proto:?}\" {status} {length} \"{agent}\" {took}", time()));
+        (self.log)(&format!("{} {host} {} \"{method} {path} {proto:?}\" {status} {length} \"{agent}\" {took}", time(), peer.address));
     }
 }
 

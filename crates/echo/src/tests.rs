@@ -1,5 +1,7 @@
 //! Over real sockets, with requests and answers as bytes.
 
+mod modes;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{GRACE, HttpEcho, Identity, Log, UsageError, serve_h2c, serve_http, serve_http_echo};
+use crate::{GRACE, HttpEcho, Identity, Log, Tls, UsageError, serve_grpc, serve_h2c, serve_http, serve_http_echo, serve_https, serve_tcp};
 
 struct Backend {
     address: SocketAddr,
@@ -22,6 +24,9 @@ struct Backend {
 enum Kind {
     Http,
     H2c,
+    Https(Tls),
+    Tcp(Option<Tls>),
+    Grpc,
     HttpEcho(HttpEcho),
 }
 
@@ -40,11 +45,15 @@ async fn start(kind: Kind) -> Backend {
         service: "app".into(),
         ingress: String::new(),
         http_port: "3000".into(),
+        tls_port: "8443".into(),
     };
     let stopped = stop.clone();
     let task = match kind {
         Kind::Http => tokio::spawn(serve_http(listener, identity, log, stopped)),
         Kind::H2c => tokio::spawn(serve_h2c(listener, identity, log, stopped)),
+        Kind::Https(tls) => tokio::spawn(serve_https(listener, tls, identity, log, stopped)),
+        Kind::Tcp(tls) => tokio::spawn(serve_tcp(listener, tls, identity, log, stopped)),
+        Kind::Grpc => tokio::spawn(serve_grpc(listener, None, identity, log, stopped)),
         Kind::HttpEcho(config) => tokio::spawn(serve_http_echo(listener, config, log, stopped)),
     };
     Backend { address, lines, stop, task }
@@ -128,7 +137,7 @@ async fn the_fixed_paths_answer_as_the_image_does() {
         ("//status/503", 400, ""),
         ("/retry/a", 400, "uuid is required"),
         ("/retry/a?uuid=1", 400, "succeedAfter is required"),
-        ("/ws", 501, "WebSocket echo is not built yet"),
+        ("/ws", 400, "a WebSocket handshake is expected (RFC 6455, version 13)"),
         ("/?delay=abc", 500, "{\"message\":\"time: invalid duration \\\"abc\\\"\"}"),
     ] {
         assert_eq!(backend.get(target).await, (status, body.to_owned()), "{target}");

@@ -6,10 +6,10 @@ use crate::Invalid;
 const MAX_DIGITS: u8 = 15;
 /// The most bytes of extensions, for a whole body: they mean nothing to us, and endless ones are an attack.
 const MAX_EXTENSIONS: u16 = 4096;
-/// The most bytes of trailers; they are read, checked and dropped.
+/// The most bytes of trailers.
 const MAX_TRAILERS: u16 = 8192;
 
-/// Takes a chunked body apart as it arrives.
+/// Takes a chunked body apart as it arrives. Trailers are checked, and dropped unless they are to be kept.
 #[derive(Debug, Clone, Default)]
 pub struct Chunked {
     state: State,
@@ -18,6 +18,8 @@ pub struct Chunked {
     digits: u8,
     extensions: u16,
     trailers: u16,
+    /// The trailer section's lines, if they are wanted.
+    kept: Option<Vec<u8>>,
 }
 
 /// What [`Chunked::decode`] found.
@@ -65,9 +67,19 @@ enum State {
 }
 
 impl Chunked {
+    /// One that keeps the trailers, for [`Self::take_trailers`].
+    pub fn keeping_trailers() -> Self {
+        Self { kept: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Whether the body has ended.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// The lines of the trailer section as they came, each with its CRLF, once the body has ended; see [`crate::trailer::fields`].
+    pub fn take_trailers(&mut self) -> Vec<u8> {
+        if self.is_done() { self.kept.take().unwrap_or_default() } else { Vec::new() }
     }
 
     /// Takes in the bytes of `buffer` and moves the data among them to its start.
@@ -160,6 +172,12 @@ impl Chunked {
             (State::EndLf, b'\n') => State::Done,
             _ => return Err(Invalid::Trailer),
         };
+        // Not the empty line that ends the section.
+        if !matches!(self.state, State::EndLf | State::Done)
+            && let Some(kept) = &mut self.kept
+        {
+            kept.push(byte);
+        }
         Ok(())
     }
 }

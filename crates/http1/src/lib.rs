@@ -5,6 +5,7 @@
 //!
 //! - [`Request::parse`] and [`Response::parse`] read heads into reusable storage: spans into the buffer, no allocation.
 //! - [`Body`] says how a message's body is framed; [`Chunked`] takes chunked bodies apart, in place.
+//! - [`trailer`] says which fields may stand behind a body.
 //! - [`mod@write`] holds what is needed to write a head.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -13,6 +14,7 @@ mod field;
 mod host;
 mod request;
 mod response;
+pub mod trailer;
 pub mod write;
 
 pub use chunked::{Chunked, Decoded};

@@ -195,7 +195,8 @@ impl Connection {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"upgrade") {
                 self.upgrade = true;
-            } else if !option.eq_ignore_ascii_case(b"keep-alive") {
+            } else if !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"te") {
+                // TE is for this connection alone by its name.
                 self.names = true;
             }
         }

@@ -190,6 +190,30 @@ fn chunked_bodies_are_taken_apart() {
 }
 
 #[test]
+fn trailers_are_kept_where_they_are_wanted() {
+    let body = b"3\r\nabc\r\n0\r\nX-Sum: 1\r\ny:\r\n\r\nGET /";
+    for piece in [1, 5, 100] {
+        let (mut decoder, mut data) = (Chunked::keeping_trailers(), Vec::new());
+        for part in body.chunks(piece) {
+            assert_eq!(decoder.take_trailers(), b"", "not before the end");
+            let mut part = part.to_vec();
+            let decoded = decoder.decode(&mut part).expect("a body");
+            data.extend_from_slice(&part[..decoded.data]);
+            if decoded.done {
+                break;
+            }
+        }
+        assert_eq!(data, b"abc");
+        let lines = decoder.take_trailers();
+        let fields: Vec<_> = trailer::fields(&lines).collect();
+        assert_eq!(fields, [(b"X-Sum".as_slice(), b"1".as_slice()), (b"y", b"")]);
+    }
+    let mut decoder = Chunked::default();
+    assert!(decoder.decode(&mut body.to_vec()).expect("a body").done);
+    assert_eq!(decoder.take_trailers(), b"");
+}
+
+#[test]
 fn broken_chunks_are_refused() {
     for body in [
         "\r\n",

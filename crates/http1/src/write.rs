@@ -10,6 +10,16 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends `name: value` and the line's end, the name in lower case.
+#[inline]
+pub fn lower_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let start = out.len();
+    field(out, name, value);
+    if let Some(name) = out.get_mut(start..start + name.len()) {
+        name.make_ascii_lowercase();
+    }
+}
+
 /// Appends `value` in decimal digits.
 #[inline]
 pub fn number(out: &mut Vec<u8>, value: u64) {

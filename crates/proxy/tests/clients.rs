@@ -341,6 +341,86 @@ async fn the_health_check_is_answered_here() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
+/// Sends a request, which says `close`, to an origin that answers with trailers: what the origin saw, and the answer.
+async fn with_trailers(bench: &Bench, origin: &tokio::net::TcpListener, request: &str) -> (String, String) {
+    let mut client = bench.client().await;
+    client.send(request).await;
+    let (mut backend, _) = origin.accept().await.unwrap();
+    let mut read = Vec::new();
+    // Behind the last chunk and its trailers stands an empty line, and no other one behind the head.
+    while String::from_utf8_lossy(&read).matches("\r\n\r\n").count() < 2 {
+        assert!(backend.read_buf(&mut read).await.unwrap() > 0);
+    }
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n\
+                  2\r\nok\r\n0\r\nX-Sum: 2\r\nSet-Cookie: evil=1\r\nContent-Length: 9\r\nX-Gone: 1\r\nX-Late: evil\r\n\r\n";
+    backend.write_all(answer.as_bytes()).await.unwrap();
+    (String::from_utf8(read).unwrap(), client.rest().await)
+}
+
+const TRAILING: &str = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n\
+                        5\r\nhello\r\n0\r\nX-Sum: 5\r\nHost: evil\r\nX-Forwarded-For: 6.6.6.6\r\nX-User: root\r\nX-Early: evil\r\nX-Client: 1.1.1.1\r\n\r\n";
+
+#[tokio::test]
+async fn trailers_pass_where_wanted_and_say_nothing_that_the_head_decides() {
+    let origin = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = [origin.local_addr().unwrap()];
+    let mut rule = forward("b");
+    let edit = |remove: &str| weir_model::HeaderEdit { set: vec![], add: vec![], remove: vec![name(remove)] };
+    rule.filters = vec![weir_model::Filter::RequestHeaders(edit("x-user")), weir_model::Filter::ResponseHeaders(edit("x-gone"))];
+    let pair = |field: &str| vec![(name(field), Arc::from("ours"))];
+    for (wanted, keeps_case) in [(false, false), (true, false), (true, true)] {
+        let bench = Bench::start(with_client(model(vec![rule.clone()], &[("b", &backend)]), |client| {
+            (client.http1.trailers, client.http1.preserve_header_case) = (wanted, keeps_case);
+            client.headers.early_request = HeaderMutation { set: pair("x-early"), ..HeaderMutation::default() };
+            client.headers.late_response = HeaderMutation { set: pair("x-late"), ..HeaderMutation::default() };
+            client.client_ip = ClientIp::Header { name: name("x-client"), fail_closed: false };
+        }))
+        .await;
+        let (seen, answered) = with_trailers(&bench, &origin, TRAILING).await;
+        let field = if keeps_case { "X-Sum" } else { "x-sum" };
+        let (up, down) = if wanted { (format!("{field}: 5\r\n"), format!("{field}: 2\r\n")) } else { Default::default() };
+        let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, format!("5\r\nhello\r\n0\r\n{up}\r\n"), "{seen}");
+        assert_eq!(head.contains("\r\ntrailer: X-Sum"), wanted, "{seen}");
+        assert_eq!(head.contains("\r\nte: trailers\r\nconnection: te"), wanted, "{seen}");
+        let (head, body) = answered.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, format!("2\r\nok\r\n0\r\n{down}\r\n"), "{answered}");
+        assert_eq!(head.to_lowercase().contains("\r\ntrailer: x-sum"), wanted, "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_follow_large_pieces_and_those_that_connection_names_do_not() {
+    let origin = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = [origin.local_addr().unwrap()];
+    let bench = Bench::start(with_client(model(vec![forward("b")], &[("b", &backend)]), |client| client.http1.trailers = true)).await;
+    let data = "x".repeat(20_000);
+    for (connection, trailer) in [("close", "x-sum: 1\r\n"), ("close, x-sum", "")] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nConnection: {connection}\r\n\r\n");
+        let request = format!("{head}4e20\r\n{data}\r\n0\r\nX-Sum: 1\r\n\r\n");
+        let (seen, _) = with_trailers(&bench, &origin, &request).await;
+        let body = seen.split_once("\r\n\r\n").unwrap().1;
+        // The pieces that it is read in are nobody's business.
+        assert_eq!(body.matches('x').count(), data.len() + usize::from(!trailer.is_empty()));
+        assert!(body.ends_with(&format!("x\r\n0\r\n{trailer}\r\n")), "{}", &body[body.len() - 40..]);
+    }
+}
+
+#[tokio::test]
+async fn header_names_are_in_lower_case_unless_they_are_to_be_kept() {
+    for keeps in [false, true] {
+        let answer = "HTTP/1.1 200 OK\r\nX-SpEcIaL: Answer\r\nContent-Length: 2\r\n\r\nok";
+        let mut origin = Origin::start(vec![vec![answer]]).await;
+        let bench = bench(&origin, |client| client.http1.preserve_header_case = keeps).await;
+        let mut client = bench.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\nX-SpEcIaL: Value\r\n\r\n").await;
+        let (answered, seen) = (client.until("\r\n\r\n").await, origin.request().await);
+        let field = if keeps { "X-SpEcIaL" } else { "x-special" };
+        assert!(seen.contains(&format!("\r\n{field}: Value\r\n")), "{seen}");
+        assert!(answered.contains(&format!("\r\n{field}: Answer\r\n")), "{answered}");
+    }
+}
+
 #[tokio::test]
 async fn http_1_0_is_served_where_wanted() {
     let mut origin = Origin::start(vec![vec!["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"]]).await;
@@ -448,7 +528,7 @@ async fn a_websocket_is_a_tunnel_after_the_backends_word() {
         assert!(head.starts_with("GET /chat HTTP/1.1\r\n") && head.contains("connection: upgrade\r\nupgrade: websocket\r\n"), "{head}");
         stream.write_all(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-X: 1\r\n\r\nhello").await.unwrap();
         let answer = client.until("hello").await;
-        assert!(answer.starts_with("HTTP/1.1 101 Switching Protocols\r\nSec-X: 1\r\nconnection: upgrade\r\n"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 101 Switching Protocols\r\nsec-x: 1\r\nconnection: upgrade\r\n"), "{answer}");
         client.send(" late").await;
         let mut said = [0; 10];
         stream.read_exact(&mut said).await.unwrap();

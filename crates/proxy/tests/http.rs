@@ -34,7 +34,7 @@ async fn a_request_is_written_anew() {
     assert_eq!(
         seen,
         format!(
-            "GET /b/c?d=e HTTP/1.1\r\nhost: A.test:8080\r\nX-Mine: yes\r\nx-forwarded-for: 1.2.3.4,5.6.7.8,127.0.0.1\r\n\
+            "GET /b/c?d=e HTTP/1.1\r\nhost: A.test:8080\r\nx-mine: yes\r\nx-forwarded-for: 1.2.3.4,5.6.7.8,127.0.0.1\r\n\
              x-forwarded-proto: http\r\nx-envoy-external-address: 127.0.0.1\r\nx-request-id: {id}\r\n\r\n"
         )
     );
@@ -73,14 +73,14 @@ async fn answers_are_written_anew() {
     let bench = bench_to(&origin).await;
     let mut client = bench.client().await;
     client.send(GET).await;
-    assert_eq!(client.until("ok").await, "HTTP/1.1 200 Fine\r\nServer: o\r\ncontent-length: 2\r\n\r\nok");
+    assert_eq!(client.until("ok").await, "HTTP/1.1 200 Fine\r\nserver: o\r\ncontent-length: 2\r\n\r\nok");
     client.send(GET).await;
     assert_eq!(client.until("0\r\n\r\n").await, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
     for (method, expected) in [
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
-        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n"),
         ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
-        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"),
     ] {
         client.send(&GET.replace("GET", method)).await;
         assert_eq!(client.until("\r\n\r\n").await, expected);
@@ -329,7 +329,7 @@ async fn filters_change_requests_and_answers() {
     client.send("GET /old/x?y HTTP/1.1\r\nHost: a.test\r\nX-Set: 1\r\nX-Add: 1\r\nX-Remove: 1\r\n\r\n").await;
     assert_eq!(client.until("ok").await, "HTTP/1.1 200 OK\r\nserver: set\r\nx-add: added\r\ncontent-length: 2\r\n\r\nok");
     let seen = origin.request().await;
-    assert!(seen.starts_with("GET /new/x?y HTTP/1.1\r\nhost: new.test\r\nX-Add: 1\r\n"), "{seen}");
+    assert!(seen.starts_with("GET /new/x?y HTTP/1.1\r\nhost: new.test\r\nx-add: 1\r\n"), "{seen}");
     assert!(seen.contains("x-set: set\r\nx-add: added\r\n") && !seen.to_lowercase().contains("x-remove"), "{seen}");
 }
 

@@ -6,6 +6,7 @@ use weir_http1::{Body, Connection, Known, write};
 
 use super::edit::Edits;
 use super::head::write_length;
+use super::trailers::Trailers;
 use super::work::Work;
 use crate::clock;
 use crate::mutation::Mutation;
@@ -63,16 +64,21 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
     // HTTP/1.0 has no chunks: its end is the connection's.
     let encode = matches!(response.body, Body::Chunked | Body::UntilClose) && !request.is_old;
     download.reset(response.body, encode);
+    if response.body == Body::Chunked {
+        download.pass_trailers(Trailers::of_answer(plan, response));
+    }
     let head = output.filled().get(..length).unwrap_or_default();
     let edits = Edits::of_answer(plan.filters());
     let client = plan.client();
+    let (keeps_case, trailers) = client.map_or((false, false), |it| (it.settings.http1.preserve_header_case, it.settings.http1.trailers));
     let out = &mut download.head;
     write::status_line(out, response.status, response.reason.bytes(head));
     for field in &response.fields {
         let name = field.name.bytes(head);
         let keep = match field.known {
             Known::ContentLength => request.is_head || response.status == 304,
-            Known::Connection | Known::HopByHop | Known::TransferEncoding | Known::Upgrade => false,
+            Known::HopByHop => trailers && name.eq_ignore_ascii_case(b"trailer") && !response.connection.names,
+            Known::Connection | Known::TransferEncoding | Known::Upgrade => false,
             _ => {
                 edits.keep(name)
                     && client.is_none_or(|it| it.late.keeps(name))
@@ -80,7 +86,7 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
             }
         };
         if keep {
-            write::field(out, name, field.value.bytes(head));
+            write_field(out, name, field.value.bytes(head), keeps_case);
         }
     }
     if let Some(client) = client {
@@ -112,6 +118,7 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
 
 /// Writes the answer that the backend speaks WebSocket from now on, the first `length` bytes of `work.output`.
 pub(crate) fn switch(work: &mut Work, length: usize) {
+    let keeps_case = work.plan.client().is_some_and(|it| it.settings.http1.preserve_header_case);
     let Work { output, response, download, upload, .. } = work;
     let head = output.filled().get(..length).unwrap_or_default();
     download.reset(Body::UntilClose, false);
@@ -120,11 +127,17 @@ pub(crate) fn switch(work: &mut Work, length: usize) {
     write::status_line(out, 101, b"Switching Protocols");
     for field in &response.fields {
         if matches!(field.known, Known::Other | Known::Date) {
-            write::field(out, field.name.bytes(head), field.value.bytes(head));
+            write_field(out, field.name.bytes(head), field.value.bytes(head), keeps_case);
         }
     }
     out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
     output.consume(length);
+}
+
+/// Appends a field of a message that passes: its name as the sender wrote it, or in lower case, which is Envoy's way.
+#[inline]
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8], keeps_case: bool) {
+    if keeps_case { write::field(out, name, value) } else { write::lower_field(out, name, value) }
 }
 
 /// Writes what filters add, unless the listener takes it away again, and what the listener adds.

@@ -15,6 +15,7 @@ use super::decide::{Decision, decide};
 use super::pump::Broken;
 use super::stream::Stream;
 use super::timers::NEVER;
+use super::trailers::Trailers;
 use super::upstream::{Endpoint, Upstream};
 use super::work::{Flow, NO_RULE, Plan, Work};
 use crate::access_log;
@@ -288,6 +289,9 @@ fn prepare_attempt(link: &Link, work: &mut Work) {
         ..Flow::default()
     };
     work.upload.reset(work.request.body, work.request.body == Body::Chunked);
+    if work.request.body == Body::Chunked {
+        work.upload.pass_trailers(Trailers::of_request(&work.plan, &work.request));
+    }
     work.upload.head.extend_from_slice(&work.request_head);
     if work.logged {
         work.record.upstream_local = work.upstream.as_mut().and_then(Upstream::local);
@@ -553,11 +557,13 @@ fn fail(connection: &Downstream, work: &mut Work, failure: Failure) -> Option<Ne
         }
     };
     work.output.reset(&connection.link.worker.works.spares);
-    if work.flow.answered {
+    if work.flow.answered && work.download.traffic.1 > 0 {
         // The answer has begun: all that can be done is not to end it properly, so that the client sees that it is not whole.
         (work.record.flags, work.record.details) = (reply.flags, Details::Text(cut_short));
         return Some(Next::Close);
     }
+    // Read and written anew, but not a byte of it sent: the client can still be told.
+    work.flow.answered = false;
     work.reply = Some(reply);
     None
 }

@@ -7,7 +7,9 @@ use weir_http1::{Body, Connection, Known, write};
 use weir_model::{ClientSettings, ForwardedClientCert};
 use weir_route::Matched;
 
+use super::answer::write_field;
 use super::edit::{RequestFilters, rewritten_path};
+use super::trailers;
 use super::view::View;
 use crate::{access_log, client_ip};
 
@@ -49,6 +51,7 @@ impl Head<'_, '_> {
         let host = filters.hostname.or_else(|| filters.edits.value("host")).unwrap_or(authority);
         write::field(out, b"host", host.as_bytes());
         let mut had_length = false;
+        let keeps_case = self.settings.http1.preserve_header_case;
         for field in &request.fields {
             let name = field.name.bytes(head);
             match field.known {
@@ -58,7 +61,7 @@ impl Head<'_, '_> {
                         && self.view.keeps(name)
                         && !(request.connection.names && self.is_for_this_connection(name)) =>
                 {
-                    write::field(self.out, name, field.value.bytes(head));
+                    write_field(self.out, name, field.value.bytes(head), keeps_case);
                 }
                 // Edited away, said anew below, or for this connection alone, or not for a client to say.
                 _ => {}
@@ -73,6 +76,9 @@ impl Head<'_, '_> {
         self.filters.edits.write(self.out);
         if self.upgrade {
             self.out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        }
+        if self.settings.http1.trailers {
+            trailers::announce(self.view, self.out);
         }
         match request.body {
             Body::Length(length) => write_length(self.out, length),

@@ -16,6 +16,7 @@ mod pump;
 mod refused;
 mod stream;
 mod timers;
+mod trailers;
 mod upstream;
 mod view;
 mod work;

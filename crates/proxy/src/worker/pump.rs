@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use weir_http1::{Body, Chunked, Invalid, write};
 
 use super::buffer::{Buffer, Spares};
+use super::trailers::Trailers;
 
 /// Bodies up to this size travel in one write with the head: copying is cheaper than a write of several parts.
 const INLINE: usize = 8 * 1024;
@@ -28,6 +29,8 @@ pub(crate) struct Pump {
     written: usize,
     source: Source,
     encode: bool,
+    /// Which trailers pass; none: none does.
+    trailers: Option<Box<Trailers>>,
     /// Bytes of the body that were passed on.
     pub(crate) moved: u64,
     /// All bytes that were read and written.
@@ -42,6 +45,8 @@ enum Source {
     Done,
     Length(u64),
     Chunked(Chunked),
+    /// Nothing but this: the last chunk and the trailers that pass.
+    Trailers(Vec<u8>),
     UntilClose,
 }
 
@@ -62,13 +67,20 @@ impl Pump {
         self.head.clear();
         (self.data, self.skip, self.written, self.tail) = (0, 0, 0, &[]);
         (self.moved, self.traffic, self.full_reads) = (0, (0, 0), 0);
-        self.encode = encode;
+        (self.encode, self.trailers) = (encode, None);
         self.source = match body {
             Body::None => Source::Done,
             Body::Length(length) => Source::Length(length),
             Body::Chunked => Source::Chunked(Chunked::default()),
             Body::UntilClose => Source::UntilClose,
         };
+    }
+
+    /// Passes on those trailers that `rule` lets through, if the body comes and goes in chunks. To be said before anything is read.
+    pub(crate) fn pass_trailers(&mut self, rule: Option<Box<Trailers>>) {
+        if rule.is_some() && self.encode && matches!(self.source, Source::Chunked(_)) {
+            (self.source, self.trailers) = (Source::Chunked(Chunked::keeping_trailers()), rule);
+        }
     }
 
     /// Whether the whole body has been read.
@@ -151,10 +163,19 @@ impl Pump {
                 let decoded = decoder.decode(buffer.filled_mut())?;
                 (self.data, self.skip) = (decoded.data, decoded.consumed - decoded.data);
                 if decoded.done {
-                    self.source = Source::Done;
+                    let last = self.trailers.as_ref().and_then(|rule| last_chunk(rule, &decoder.take_trailers()));
+                    self.source = last.map_or(Source::Done, Source::Trailers);
                 }
             }
+            Source::Trailers(_) => {}
             Source::UntilClose => self.data = here,
+        }
+        // Behind the data, if there is some: then it is this one's turn when that is written.
+        if self.data == 0
+            && let Source::Trailers(last) = &mut self.source
+        {
+            self.head.append(last);
+            (self.source, self.encode) = (Source::Done, false);
         }
         self.moved += self.data as u64;
         if self.encode {
@@ -208,6 +229,17 @@ impl Pump {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// The last chunk with the trailers of `lines` that pass; none: none does.
+fn last_chunk(rule: &Trailers, lines: &[u8]) -> Option<Vec<u8>> {
+    let mut out = b"0\r\n".to_vec();
+    let empty = out.len();
+    rule.write(lines, &mut out);
+    (out.len() > empty).then(|| {
+        out.extend_from_slice(b"\r\n");
+        out
+    })
 }
 
 #[cfg(test)]

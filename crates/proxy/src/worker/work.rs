@@ -52,7 +52,7 @@ pub(crate) struct Work {
 pub(crate) const NO_RULE: usize = usize::MAX;
 
 /// What was decided about the request.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Plan {
     pub(crate) config: Option<Rc<LocalConfig>>,
     /// The place of the connection's listener among the port's.

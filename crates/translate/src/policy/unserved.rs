@@ -20,10 +20,8 @@ pub(super) enum Unserved {
 }
 
 /// THE TABLE: fields that the data plane does not serve yet. A line leaves it when its field is served; a path stands for all below it.
-const TABLE: [(&str, Unserved); 9] = [
+const TABLE: [(&str, Unserved); 8] = [
     ("spec.grpc", Unserved::NoEffect),
-    // Trailers are checked and dropped, in both directions.
-    ("spec.http1.enableTrailers", Unserved::NoEffect),
     ("spec.http2", Unserved::NoEffect),
     ("spec.http3", Unserved::NoEffect),
     // Of TCP listeners; HTTP has its own.

@@ -1,18 +1,18 @@
-//! The echo images, and `weir echo`.
+//! The echo images, a stand-in for CoreDNS, and `weir echo`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
-use weir_echo::{HttpEcho, Identity, Log};
+use weir_echo::{HttpEcho, Identity, Log, Tls};
 use weir_node::{ContainerContext, PodLog, Workload};
 
 use crate::cli::EchoArguments;
 use crate::exit::Failure;
 
-/// `echo-basic`, the backend of the Gateway API conformance suite, in HTTP mode.
+/// `echo-basic`, the backend of the Gateway API conformance suite, in all its modes.
 pub(crate) struct Basic;
 
 impl Workload for Basic {
@@ -26,35 +26,140 @@ impl Workload for Basic {
 
     fn start(&self, context: ContainerContext) -> BoxFuture<'static, i32> {
         Box::pin(async move {
-            let variable = |name: &str| context.env.get(name).cloned().unwrap_or_default();
-            for mode in ["GRPC_ECHO_SERVER", "TCP_ECHO_SERVER", "UDP_ECHO_SERVER"] {
-                if !variable(mode).is_empty() {
-                    context.log.append(format!("{mode} is not served here yet; only the HTTP mode is\n").as_bytes());
-                    return 1;
+            let is_set = |name: &str| context.env.get(name).is_some_and(|it| !it.is_empty());
+            let ended = if is_set("GRPC_ECHO_SERVER") {
+                grpc(&context).await
+            } else if is_set("TCP_ECHO_SERVER") {
+                tcp(&context).await
+            } else if is_set("UDP_ECHO_SERVER") {
+                udp(&context).await
+            } else {
+                http(&context).await
+            };
+            match ended {
+                Ok(()) => 0,
+                Err(why) => {
+                    context.log.append(format!("{why}\n").as_bytes());
+                    1
                 }
             }
-            let or = |name: &str, default: &str| {
-                context.env.get(name).filter(|it| !it.is_empty()).cloned().unwrap_or_else(|| default.to_owned())
-            };
-            let (http_port, h2c_port) = (or("HTTP_PORT", "3000"), or("H2C_PORT", "3001"));
-            let identity = Identity {
-                namespace: variable("NAMESPACE"),
-                pod: variable("POD_NAME"),
-                service: variable("SERVICE_NAME"),
-                ingress: variable("INGRESS_NAME"),
-                http_port: http_port.clone(),
-            };
-            let Some(http) = listen(&context, &http_port).await else { return 1 };
-            let Some(h2c) = listen(&context, &h2c_port).await else { return 1 };
-            let log = lines(context.log.clone());
-            let stop = context.stop.clone();
-            tokio::join!(
-                weir_echo::serve_http(http, identity.clone(), log.clone(), stop.clone()),
-                weir_echo::serve_h2c(h2c, identity, log, stop)
-            );
-            0
         })
     }
+}
+
+/// HTTP/1, HTTP/2 in the clear, and both over TLS if there is a certificate.
+async fn http(context: &ContainerContext) -> Result<(), String> {
+    let http = listen(context, &port(context, "HTTP_PORT", "3000")).await?;
+    let h2c = listen(context, &port(context, "H2C_PORT", "3001")).await?;
+    let tls = match tls(context, "TLS_SERVER_PRIVKEY", &["h2", "http/1.1"])? {
+        None => None,
+        Some(tls) => Some((listen(context, &port(context, "HTTPS_PORT", "8443")).await?, tls)),
+    };
+    let (identity, log, stop) = (identity(context, "HTTP_PORT"), lines(context.log.clone()), context.stop.clone());
+    let https = async {
+        if let Some((listener, tls)) = tls {
+            weir_echo::serve_https(listener, tls, identity.clone(), log.clone(), stop.clone()).await;
+        }
+    };
+    tokio::join!(
+        weir_echo::serve_http(http, identity.clone(), log.clone(), stop.clone()),
+        weir_echo::serve_h2c(h2c, identity.clone(), log.clone(), stop.clone()),
+        https
+    );
+    Ok(())
+}
+
+async fn grpc(context: &ContainerContext) -> Result<(), String> {
+    let plain = listen(context, &port(context, "HTTP_PORT", "3000")).await?;
+    let tls = match tls(context, "TLS_SERVER_PRIV_KEY", &["h2"])? {
+        None => None,
+        Some(tls) => Some((listen(context, &port(context, "HTTPS_PORT", "8443")).await?, tls)),
+    };
+    let (identity, log, stop) = (identity(context, "HTTP_PORT"), lines(context.log.clone()), context.stop.clone());
+    let secure = async {
+        if let Some((listener, tls)) = tls {
+            weir_echo::serve_grpc(listener, Some(tls), identity.clone(), log.clone(), stop.clone()).await;
+        }
+    };
+    tokio::join!(weir_echo::serve_grpc(plain, None, identity.clone(), log.clone(), stop.clone()), secure);
+    Ok(())
+}
+
+async fn tcp(context: &ContainerContext) -> Result<(), String> {
+    let plain = listen(context, &port(context, "TCP_PORT", "3000")).await?;
+    let tls = match tls(context, "TLS_SERVER_PRIV_KEY", &[])? {
+        None => None,
+        Some(tls) => Some((listen(context, &port(context, "TLS_PORT", "8443")).await?, tls)),
+    };
+    let (identity, log, stop) = (identity(context, "TCP_PORT"), lines(context.log.clone()), context.stop.clone());
+    let secure = async {
+        if let Some((listener, tls)) = tls {
+            weir_echo::serve_tcp(listener, Some(tls), identity.clone(), log.clone(), stop.clone()).await;
+        }
+    };
+    tokio::join!(weir_echo::serve_tcp(plain, None, identity.clone(), log.clone(), stop.clone()), secure);
+    Ok(())
+}
+
+async fn udp(context: &ContainerContext) -> Result<(), String> {
+    let socket = bind_udp(context, &port(context, "UDP_PORT", "8080")).await?;
+    weir_echo::serve_udp(socket, identity(context, "UDP_PORT"), lines(context.log.clone()), context.stop.clone()).await;
+    Ok(())
+}
+
+/// A stand-in for CoreDNS, on its port: it answers, and knows nothing. Its Corefile is not read.
+pub(crate) struct Dns;
+
+impl Workload for Dns {
+    fn images(&self) -> &'static [&'static str] {
+        &["*/coredns"]
+    }
+
+    fn runs(&self, image: &str) -> bool {
+        super::is_image(image, "coredns")
+    }
+
+    fn start(&self, context: ContainerContext) -> BoxFuture<'static, i32> {
+        Box::pin(async move {
+            match bind_udp(&context, "53").await {
+                Ok(socket) => {
+                    weir_echo::serve_dns(socket, lines(context.log.clone()), context.stop.clone()).await;
+                    0
+                }
+                Err(why) => {
+                    context.log.append(format!("{why}\n").as_bytes());
+                    1
+                }
+            }
+        })
+    }
+}
+
+/// A variable of the container, or what the image takes in its place.
+fn port(context: &ContainerContext, name: &str, default: &str) -> String {
+    context.env.get(name).filter(|it| !it.is_empty()).cloned().unwrap_or_else(|| default.to_owned())
+}
+
+fn identity(context: &ContainerContext, port_variable: &str) -> Identity {
+    let variable = |name: &str| context.env.get(name).cloned().unwrap_or_default();
+    Identity {
+        namespace: variable("NAMESPACE"),
+        pod: variable("POD_NAME"),
+        service: variable("SERVICE_NAME"),
+        ingress: variable("INGRESS_NAME"),
+        http_port: port(context, port_variable, "3000"),
+        tls_port: port(context, "TLS_PORT", "8443"),
+    }
+}
+
+/// What the container's variables say of TLS: the certificate, its key by the variable `key` (the image spells it in two ways), and the
+/// authorities of clients.
+fn tls(context: &ContainerContext, key: &str, protocols: &[&str]) -> Result<Option<Tls>, String> {
+    let file = |name: &str| context.env.get(name).filter(|it| !it.is_empty()).map(|path| context.files.read(path)).transpose();
+    let file = |name: &str| file(name).map_err(|error| format!("{name}: {error}"));
+    let (Some(certificate), Some(key)) = (file("TLS_SERVER_CERT")?, file(key)?) else { return Ok(None) };
+    let authorities = file("TLS_CLIENT_CACERTS")?;
+    Tls::new(&certificate, &key, authorities.as_deref(), protocols).map(Some).map_err(|error| error.to_string())
 }
 
 /// `hashicorp/http-echo`, which answers one text.
@@ -80,7 +185,13 @@ impl Workload for Text {
                     return error.exit_code();
                 }
             };
-            let Some(listener) = listen(&context, &port.to_string()).await else { return 1 };
+            let listener = match listen(&context, &port.to_string()).await {
+                Ok(listener) => listener,
+                Err(why) => {
+                    log(&why);
+                    return 1;
+                }
+            };
             weir_echo::serve_http_echo(listener, echo, log, context.stop.clone()).await;
             0
         })
@@ -108,6 +219,7 @@ pub(crate) fn command(arguments: &EchoArguments) -> Result<(), Failure> {
             service: variable("SERVICE_NAME"),
             ingress: variable("INGRESS_NAME"),
             http_port: arguments.listen.port().to_string(),
+            tls_port: String::new(),
         };
         let log: Log = Arc::new(|line: &str| {
             use std::io::Write as _;
@@ -118,12 +230,19 @@ pub(crate) fn command(arguments: &EchoArguments) -> Result<(), Failure> {
     })
 }
 
-async fn listen(context: &ContainerContext, port: &str) -> Option<TcpListener> {
-    let bound = match port.parse() {
-        Ok(port) => TcpListener::bind(SocketAddr::new(context.ip.into(), port)).await.map_err(|error| error.to_string()),
-        Err(_) => Err("not a port".to_owned()),
-    };
-    bound.map_err(|error| context.log.append(format!("listen tcp {}:{port}: {error}\n", context.ip).as_bytes())).ok()
+async fn listen(context: &ContainerContext, port: &str) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(address(context, port)?).await;
+    bound.map_err(|error| format!("listen tcp {}:{port}: {error}", context.ip))
+}
+
+async fn bind_udp(context: &ContainerContext, port: &str) -> Result<UdpSocket, String> {
+    let bound = UdpSocket::bind(address(context, port)?).await;
+    bound.map_err(|error| format!("listen udp {}:{port}: {error}", context.ip))
+}
+
+fn address(context: &ContainerContext, port: &str) -> Result<SocketAddr, String> {
+    let number = port.parse().map_err(|_| format!("listen {}:{port}: not a port", context.ip))?;
+    Ok(SocketAddr::new(context.ip.into(), number))
 }
 
 fn lines(log: PodLog) -> Log {

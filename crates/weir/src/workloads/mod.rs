@@ -14,6 +14,7 @@ pub(crate) fn all(data_plane: &DataPlane, client: &kube::Config) -> Vec<Arc<dyn 
     vec![
         Arc::new(echo::Basic),
         Arc::new(echo::Text),
+        Arc::new(echo::Dns),
         Arc::new(controller::Controller::new(data_plane.clone(), client.clone())),
         Arc::new(proxy::Proxy::new(data_plane.clone())),
     ]
