@@ -359,7 +359,9 @@ impl Secure {
                 Ok(_) | Err(_) => more = false,
             }
             used += discard;
-            if !more {
+            // After a failure what there is to say about it is fetched, and nothing else is looked at: the library would fail anew.
+            if !more || (failure.is_some() && !self.tls.wants_write()) {
+                self.said_end |= failure.is_some();
                 return failure.map_or(Ok(used), Err);
             }
         }

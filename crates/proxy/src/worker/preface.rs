@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::Poll;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -22,15 +23,24 @@ pub(crate) async fn read(link: &Link, stream: &TcpStream, rule: ProxyProtocol) -
                 Poll::Ready(Err(_)) => return Poll::Ready(None),
                 Poll::Ready(Ok(())) => {}
             }
+            // Before the bytes are looked at: those that come in between are not the last ones then.
+            let ended = is_ended(stream);
             match stream.try_io(Interest::READABLE, || look(stream, rule)) {
                 Ok(found) => return Poll::Ready(found),
-                // Too little is here: the readiness is taken back, and more bytes bring it again.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Too little is here: the readiness is taken back, and more bytes bring it again. That the peer has ended stays ready for
+                // ever, though, and is not to be waited for again and again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !ended => {}
                 Err(_) => return Poll::Ready(None),
             }
         }
     });
     read.await.ok().flatten()
+}
+
+/// Whether the peer sends no more, as far as is known without waiting.
+fn is_ended(stream: &TcpStream) -> bool {
+    let ready = pin!(stream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }
 
 fn look(stream: &TcpStream, rule: ProxyProtocol) -> io::Result<Option<Option<SocketAddr>>> {
