@@ -1,8 +1,11 @@
 //! The project's own chores: `cargo xtask COMMAND`. See CONTRIBUTING.md.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+mod api;
 mod arrows;
 mod bench;
+mod isolation;
+mod kube;
 mod shell;
 mod test;
 mod tools;
@@ -18,6 +21,8 @@ cargo xtask COMMAND
   ci                what must be green before a change goes in (.ci/run)
   arrows            checks which crate may use which
   bless             rewrites the golden files of `translate`
+  api [ARG...]      asks the embedded API server and compares with the real one's answers; `api --help` says more
+  kube up|down|run  a real Kubernetes control plane in a network namespace
   bench [--record]  costs per operation, compared with the recorded ones; --record records them anew";
 
 fn main() -> ExitCode {
@@ -35,7 +40,7 @@ fn main() -> ExitCode {
 /// Whether all is well.
 fn run(args: &[String]) -> Result<bool> {
     let (command, rest) = args.split_first().map_or(("", args), |(command, rest)| (command.as_str(), rest));
-    if command != "test" && command != "bench" && !rest.is_empty() {
+    if !["test", "bench", "api", "api-inside", "kube"].contains(&command) && !rest.is_empty() {
         bail!("`{command}` takes no arguments\n{USAGE}");
     }
     match command {
@@ -44,6 +49,9 @@ fn run(args: &[String]) -> Result<bool> {
         "arrows" => arrows::check(),
         "bless" => test::bless(),
         "bench" => bench::run(rest),
+        "api" => api::run(rest),
+        "api-inside" => api::inside(rest),
+        "kube" => kube::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)

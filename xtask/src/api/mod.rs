@@ -1,0 +1,145 @@
+//! `cargo xtask api`: asks our API server what `tests/api` asks, and compares with what the real one answers.
+
+mod case;
+mod run;
+mod scrub;
+mod target;
+mod verdict;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::kube::build::Programs;
+use crate::kube::plane::Plane;
+use crate::{isolation, shell, tools};
+use case::Case;
+use target::{Target, Weir};
+use verdict::{Summary, Verdict};
+
+const USAGE: &str = "\
+cargo xtask api [--live | --record] [--keep] [NAME...]
+  asks `weir run` what the cases in tests/api ask whose names contain a NAME, and compares with the recorded answers
+  --live      asks a real control plane too: the recorded answers must be what it says today
+  --record    rewrites the recorded answers
+  --keep      leaves the servers' logs in the temporary folder";
+
+/// What is asked for.
+#[derive(Debug, Default)]
+struct Options {
+    live: bool,
+    record: bool,
+    keep: bool,
+    filters: Vec<String>,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        for arg in args {
+            match arg.as_str() {
+                "--live" => options.live = true,
+                "--record" => options.record = true,
+                "--keep" => options.keep = true,
+                option if option.starts_with('-') => bail!("unknown option `{option}`\n{USAGE}"),
+                name => options.filters.push(name.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn programs(&self) -> Result<Programs> {
+        if self.live || self.record { Programs::all() } else { Programs::kubectl() }
+    }
+}
+
+/// Builds what is needed, then runs [`inside`] in namespaces of its own.
+pub(crate) fn run(args: &[String]) -> Result<bool> {
+    let options = Options::parse(args)?;
+    tools::require_curl()?;
+    options.programs()?;
+    let weir = weir()?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut again = isolation::again(["api-inside".as_ref(), weir.as_os_str(), folder.path().as_os_str()])?;
+    let good = shell::succeeds({
+        again.args(args);
+        again
+    });
+    if options.keep {
+        println!("logs: {}", folder.keep().display());
+    }
+    good
+}
+
+/// The program under test: `WEIR_BIN`, or built now.
+fn weir() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("WEIR_BIN") {
+        return Ok(PathBuf::from(named));
+    }
+    let mut build = shell::cargo();
+    build.args(["build", "--package", "weir"]);
+    shell::must(build)?;
+    let metadata = shell::metadata()?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names the target directory")?;
+    Ok(Path::new(target).join("debug").join("weir"))
+}
+
+/// The rest of [`run`], where every port is free.
+pub(crate) fn inside(args: &[String]) -> Result<bool> {
+    let [weir, folder, args @ ..] = args else { bail!("cargo xtask api is what starts this") };
+    let options = Options::parse(args)?;
+    let programs = options.programs()?;
+    let (folder, start) = (Path::new(folder), Instant::now());
+    let cases = Case::all(&shell::root()?.join("tests/api"), &options.filters)?;
+    if cases.is_empty() {
+        bail!("no case is called like that");
+    }
+    let _weir = Weir::start(Path::new(weir), folder)?;
+    let ours = Target::weir(&folder.join("data"))?;
+    let real_folder = folder.join("real");
+    let (_plane, real) = if options.live || options.record {
+        fs::create_dir_all(&real_folder).context("cannot make a folder")?;
+        (Some(Plane::start(&programs, &real_folder)?), Some(Target::real(&real_folder)))
+    } else {
+        (None, None)
+    };
+    prepare(&ours, &programs, None)?;
+    if let Some(real) = &real {
+        prepare(real, &programs, Some(&crds(weir, folder)?))?;
+    }
+    println!("ready after {:.1} s", start.elapsed().as_secs_f32());
+    let verdicts = run::parallel(&cases, |case| verdict::of(case, &ours, real.as_ref(), &programs, options.record));
+    let mut summary = Summary::default();
+    for (case, verdict) in cases.iter().zip(verdicts) {
+        summary.add(case, verdict.unwrap_or_else(|error| Verdict::broken(&error)));
+    }
+    summary.print(start.elapsed());
+    Ok(summary.good())
+}
+
+/// Fills kubectl's cache of discovery once, for all cases, and serves Weir's kinds where they are not yet.
+fn prepare(target: &Target, programs: &Programs, crds: Option<&Path>) -> Result<()> {
+    fs::create_dir_all(&target.folder).context("cannot make a folder")?;
+    let mut script = String::new();
+    if let Some(crds) = crds {
+        script.push_str(&format!("kubectl create -f {0} && kubectl wait --for=condition=Established -f {0} && ", crds.display()));
+    }
+    script.push_str("kubectl api-resources");
+    let output = target.bash(programs, "default")?.args(["-c", &script]).output().context("cannot run bash")?;
+    if !output.status.success() {
+        bail!("{} is not ready: {}", target.name, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// A file with the definitions of Weir's kinds.
+fn crds(weir: &str, folder: &Path) -> Result<PathBuf> {
+    let mut command = Command::new(weir);
+    command.arg("crds");
+    let file = folder.join("crds.yaml");
+    fs::write(&file, shell::output(command)?).context("cannot write the definitions")?;
+    Ok(file)
+}
