@@ -2,12 +2,14 @@
 
 mod choices;
 mod chunked;
+mod client_hello;
 pub mod driver;
 mod http1;
 mod hyper_peer;
 mod manifests;
 mod objects;
 mod path;
+mod proxy_header;
 mod routes;
 mod texts;
 
@@ -15,7 +17,7 @@ mod texts;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is also the folder of their corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("http1_request", http1::request),
     ("http1_response", http1::response),
     ("chunked", chunked::chunked),
@@ -24,4 +26,6 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("objects", objects::objects),
     ("manifests", manifests::manifests),
     ("texts", texts::texts),
+    ("proxy_header", proxy_header::proxy_header),
+    ("client_hello", client_hello::client_hello),
 ];

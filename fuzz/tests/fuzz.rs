@@ -25,7 +25,7 @@ macro_rules! targets {
     };
 }
 
-targets!(http1_request, http1_response, chunked, path, routes, objects, manifests, texts);
+targets!(http1_request, http1_response, chunked, path, routes, objects, manifests, texts, proxy_header, client_hello);
 
 #[test]
 fn no_corpus_is_left_over() {

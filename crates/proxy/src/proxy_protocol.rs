@@ -154,5 +154,7 @@ fn number<T: TryFrom<u128>>(bytes: &[u8], from: usize) -> Result<T, Invalid> {
     T::try_from(value).map_err(|_| Invalid::Syntax)
 }
 
+// With its path, since the fuzz targets take this file in from elsewhere.
 #[cfg(test)]
+#[path = "proxy_protocol/tests.rs"]
 mod tests;
