@@ -63,6 +63,8 @@ pub struct Settings {
     pub max_connections: Option<u64>,
     /// Whether backends may run in this process, whose descriptors they then share.
     pub backends_share_process: bool,
+    /// How many connections refused in a second, at a port where nobody could come in, are left to the kernel to refuse.
+    pub storm_rate: u64,
     /// How patient it is with clients while a limit is nearly full.
     pub patience: Patience,
     /// The most idle connections that a worker keeps to one endpoint.
@@ -103,6 +105,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             max_connections: None,
             backends_share_process: false,
+            storm_rate: 2000,
             patience: Patience::default(),
             max_idle_upstream: 512,
         }

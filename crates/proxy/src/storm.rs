@@ -14,8 +14,6 @@
 
 use std::time::{Duration, Instant};
 
-/// How many refusals a second are a storm.
-const FAST: u64 = 2000;
 /// How long they must go on.
 const SPAN: Duration = Duration::from_millis(100);
 /// How long they must go on where there was a storm just now.
@@ -28,6 +26,8 @@ const OVER: Duration = Duration::from_secs(1);
 /// The state of a group of sockets.
 #[derive(Debug)]
 pub(crate) struct Storm {
+    /// How many refusals a second are a storm.
+    fast: u64,
     state: State,
     /// Since when there is a storm, and when the sockets were last not listening.
     episode: Option<(Instant, Instant)>,
@@ -59,8 +59,8 @@ pub(crate) enum Step {
 }
 
 impl Storm {
-    pub(crate) fn new(now: Instant, refused: u64) -> Self {
-        Self { state: State::Listening { since: now, refused }, episode: None }
+    pub(crate) fn new(now: Instant, refused: u64, fast: u64) -> Self {
+        Self { fast, state: State::Listening { since: now, refused }, episode: None }
     }
 
     pub(crate) fn is_listening(&self) -> bool {
@@ -104,7 +104,7 @@ impl Storm {
         if span < if self.is_on() { PROBE } else { SPAN } {
             return Step::Stay;
         }
-        if u128::from(count) * 1000 >= u128::from(FAST) * span.as_millis() {
+        if u128::from(count) * 1000 >= u128::from(self.fast) * span.as_millis() {
             self.state = State::Unlistening { since: now };
             self.episode = Some((self.episode.map_or(now, |(began, _)| began), now));
             return Step::Unlisten;
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_fast_storm_at_a_full_limit_is_left_to_the_kernel() {
         let clock = Hand(Instant::now());
-        let mut storm = Storm::new(clock.at(0), 0);
+        let mut storm = Storm::new(clock.at(0), 0, 2000);
         assert_eq!(storm.step(clock.at(50), true, 500), Step::Stay, "not long enough");
         assert_eq!(storm.step(clock.at(100), true, 500), Step::Unlisten);
         assert!(!storm.is_listening());
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_storm_ends_where_the_kernel_may_not_refuse_any_more() {
         let clock = Hand(Instant::now());
-        let mut storm = Storm::new(clock.at(0), 0);
+        let mut storm = Storm::new(clock.at(0), 0, 2000);
         assert_eq!(storm.step(clock.at(100), true, 500), Step::Unlisten);
         assert_eq!(storm.step(clock.at(101), false, 500), Step::Listen);
         assert_eq!(storm.step(clock.at(600), false, 9000), Step::Stay);
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn slow_refusals_are_given_and_counted_one_by_one() {
         let clock = Hand(Instant::now());
-        let mut storm = Storm::new(clock.at(0), 7);
+        let mut storm = Storm::new(clock.at(0), 7, 2000);
         for millis in 1..10_000u64 {
             assert_eq!(storm.step(clock.at(millis), true, 7 + millis), Step::Stay, "1,000 a second");
         }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn while_there_is_room_nothing_is_a_storm() {
         let clock = Hand(Instant::now());
-        let mut storm = Storm::new(clock.at(0), 0);
+        let mut storm = Storm::new(clock.at(0), 0, 2000);
         for millis in 0..1000u64 {
             assert_eq!(storm.step(clock.at(millis), millis % 90 != 0, millis * 100), Step::Stay, "each slot that is free starts it anew");
         }

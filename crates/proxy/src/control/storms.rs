@@ -38,7 +38,7 @@ impl Storms {
             let watched = self
                 .ports
                 .entry(key.clone())
-                .or_insert_with(|| Watched { storm: Storm::new(now, refused), began: team.process.by_kernel() });
+                .or_insert_with(|| Watched { storm: Storm::new(now, refused, team.settings.storm_rate), began: team.process.by_kernel() });
             let was_on = watched.storm.is_on();
             match watched.storm.step(now, may_be_left_to_the_kernel(team, &port.config.load()), refused) {
                 Step::Stay => {}

@@ -11,7 +11,7 @@ use super::authority::Authority;
 use super::bench::*;
 use super::support::*;
 
-fn hello(authority: &Authority, name: &str) -> Vec<u8> {
+pub fn hello(authority: &Authority, name: &str) -> Vec<u8> {
     let mut client = ClientConnection::new(Hand::new(authority).config(), ServerName::try_from(name.to_owned()).unwrap()).unwrap();
     let mut bytes = Vec::new();
     client.write_tls(&mut bytes).unwrap();

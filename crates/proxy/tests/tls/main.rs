@@ -5,6 +5,7 @@ mod authority;
 mod bench;
 mod clients;
 mod limits;
+mod storm;
 #[path = "../support/mod.rs"]
 mod support;
 

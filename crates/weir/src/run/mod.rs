@@ -73,7 +73,7 @@ struct World {
 impl World {
     async fn start(arguments: &RunArguments, data_dir: &Path) -> Result<Self, Failure> {
         let workers = arguments.workers.map_or_else(default_workers, usize::from);
-        let settings = weir_proxy::Settings { workers, ..weir_proxy::Settings::default() };
+        let settings = weir_proxy::Settings { workers, backends_share_process: true, ..weir_proxy::Settings::default() };
         let data_plane =
             DataPlane::start(settings).map_err(|error| Failure::new(format_args!("the data plane could not start: {error}")))?;
         let logs = Arc::new(logs::Logs::default());
