@@ -3,6 +3,7 @@
 mod decode;
 mod defaults;
 mod kinds;
+mod merging;
 pub mod meta;
 mod names;
 mod quantity;

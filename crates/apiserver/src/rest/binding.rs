@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::options::WriteOptions;
 use super::route::Request;
-use super::update::{Part, change};
+use super::update::{Made, Part, change};
 use super::{Target, body};
 use crate::api::Api;
 use crate::object::{ObjectExt, set_or_remove};
@@ -12,7 +12,7 @@ use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::Key;
+use crate::store::{Key, Stored};
 
 /// POST of a Binding. A pod is bound once and for all.
 pub(super) async fn bind(api: &Api, request: &Request, target: &Target, resource: &Resource) -> Result<Reply, ApiError> {
@@ -24,7 +24,8 @@ pub(super) async fn bind(api: &Api, request: &Request, target: &Target, resource
     }
     let node = node(&binding, name)?;
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
-    let make = |old: &Value| {
+    let make = |old: &Stored| {
+        let old = &old.value;
         let refuse = |why: String| Err(ApiError::conflict_because("", "pods/binding", name, &why));
         let bound = old.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
         if old.is_deleting() {
@@ -40,9 +41,9 @@ pub(super) async fn bind(api: &Api, request: &Request, target: &Target, resource
         if let Some(spec) = pod.get_mut("spec") {
             set_or_remove(spec, "nodeName", Some(&node));
         }
-        Ok(pod)
+        Ok(Made::Written(pod))
     };
-    change(api, resource, Part::Binding, &key, options.dry_run, make).await?;
+    change(api, resource, Part::Binding, &key, options.dry_run, None, make).await?;
     Ok(Reply::json(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
 }
 

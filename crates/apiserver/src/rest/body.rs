@@ -41,6 +41,33 @@ pub(crate) fn decode(request: &Request) -> Result<Decoded, ApiError> {
     }
 }
 
+/// Decodes a configuration that is to be applied: YAML, of which JSON is a part.
+pub(crate) fn decode_applied(request: &Request) -> Result<Value, ApiError> {
+    let decoded = match serde_json::from_slice(&request.body) {
+        Ok(value) => Ok(value),
+        Err(_) => yaml(&request.body),
+    };
+    match decoded {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(other) => {
+            let found = match other {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Number(_) => "number",
+                Value::Bool(_) => "bool",
+                _ => return Err(ApiError::bad_request("invalid object type: /, Kind=")),
+            };
+            Err(ApiError::bad_request(format!(
+                "error decoding patch: error unmarshaling JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )))
+        }
+        Err(mut error) => {
+            error.message = format!("error decoding patch: {}", error.message);
+            Err(error)
+        }
+    }
+}
+
 /// Decodes an object of this resource's kind and checks that it says so.
 pub(crate) fn decode_kind(request: &Request, resource: &Resource) -> Result<Decoded, ApiError> {
     let mut decoded = decode(request).map_err(|mut error| {

@@ -94,7 +94,7 @@ pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resour
     let done = remove(api, resource, &key, &options).await?;
     let shows_object = !done.gone || resource.is("", "services") || resource.is("", "pods");
     if shows_object {
-        return present::one(api, resource, accept, &request.query, 200, &done.object.value);
+        return present::one(api, resource, accept, &request.query, 200, &done.object);
     }
     Ok(Reply::json(200, &deleted(resource, name, done.object.value.uid())))
 }
@@ -113,7 +113,7 @@ pub(crate) async fn remove(api: &Api, resource: &Resource, key: &Key, options: &
             Step::Mark(object) => (false, Some(object)),
         };
         if options.dry_run {
-            let object = object.map_or(old, |value| Arc::new(Stored { value, version: 0 }));
+            let object = object.map_or_else(|| Arc::clone(&old), |value| Stored::new(value, old.managed.clone(), 0));
             return Ok(Deleted { gone, object });
         }
         match api.replace(key, &old, object).await {

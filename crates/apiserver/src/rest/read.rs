@@ -1,11 +1,12 @@
 //! GET of one object and of lists.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::Target;
 use super::accept::Accept;
+use super::present::{self, ListMeta};
 use super::query::Query;
 use super::route::Request;
-use super::{Target, present};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::rest::Reply;
@@ -18,7 +19,7 @@ pub(super) fn get(api: &Api, request: &Request, target: &Target, resource: &Reso
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
     wanted_version(&request.query, api.store.version())?;
     let stored = api.store.get(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
-    Ok(deprecation(resource, present::one(api, resource, accept, &request.query, 200, &stored.value)?))
+    Ok(deprecation(resource, present::one(api, resource, accept, &request.query, 200, &stored)?))
 }
 
 pub(super) fn list(api: &Api, request: &Request, target: &Target, resource: &Resource, accept: Accept) -> Result<Reply, ApiError> {
@@ -28,8 +29,8 @@ pub(super) fn list(api: &Api, request: &Request, target: &Target, resource: &Res
     let (objects, version) = api.store.list(&resource.shelf, target.namespace.as_deref());
     let wanted = wanted_version(query, version)?;
     check_match(query, wanted, version)?;
-    let found: Vec<&Value> = objects.iter().map(|o| &o.value).filter(|o| selector.matches(o)).collect();
-    Ok(deprecation(resource, present::many(api, resource, accept, query, version, &found)?))
+    let found: Vec<_> = objects.into_iter().filter(|o| selector.matches(&o.value)).collect();
+    Ok(deprecation(resource, present::many(api, resource, accept, query, ListMeta::whole(version), &found)?))
 }
 
 /// Lists are answered whole, which `limit` allows; there is never a `continue` to come back with.

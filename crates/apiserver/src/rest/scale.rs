@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use super::options::WriteOptions;
 use super::patch::Patch;
 use super::route::Request;
-use super::update::{Part, change};
-use super::{Target, body};
+use super::update::{Made, Part, change};
+use super::{Target, body, owners};
 use crate::api::Api;
+use crate::apply::Operation;
 use crate::object::ObjectExt;
 use crate::registry::{Resource, ScalePaths};
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::Key;
+use crate::store::{Key, Stored};
 
 /// GET, PUT or PATCH of a Scale.
 pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resource: &Resource) -> Result<Reply, ApiError> {
@@ -29,7 +30,8 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
         _ => return Err(ApiError::method_not_allowed()),
     };
     let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
-    let make = |old: &Value| {
+    let make = |old: &Stored| {
+        let old = &old.value;
         let scale = wanted.apply(resource, to_scale(paths, old))?;
         let replicas = replicas(&scale, name)?;
         let mut object = old.clone();
@@ -38,9 +40,10 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
             object.set_meta("resourceVersion", old.resource_version());
         }
         set(&mut object, &paths.spec, Value::from(replicas));
-        Ok(object)
+        Ok(Made::Written(object))
     };
-    let stored = change(api, resource, Part::Main, &key, options.dry_run, make).await?;
+    let who = owners::who(request, &options, resource, Part::Scale, Operation::Update);
+    let stored = change(api, resource, Part::Scale, &key, options.dry_run, Some(&who), make).await?;
     Ok(Reply::json(200, &to_scale(paths, &stored.value)))
 }
 

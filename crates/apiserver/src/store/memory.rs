@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Expired, Key, Stored};
+use crate::apply::{Interner, Managed, Managers};
 use crate::object::ObjectExt;
 use crate::registry::{CRDS, NAMESPACES};
 
@@ -69,7 +70,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn load(loaded: Loaded) -> Self {
+    pub(super) fn load(loaded: Loaded, interner: &mut Interner) -> Self {
         let mut memory = Self {
             shelves: HashMap::new(),
             version: loaded.version,
@@ -78,9 +79,10 @@ impl Memory {
             dependents: HashMap::new(),
             suspects: BTreeSet::new(),
         };
-        for (key, value) in loaded.objects {
+        for (key, mut value) in loaded.objects {
             let version = value.resource_version().parse().unwrap_or(loaded.version);
-            let stored = Arc::new(Stored { value, version });
+            let managers = Managed::take_from(&mut value).and_then(|list| Managers::from_value(&list).ok()).unwrap_or_default();
+            let stored = Stored::new(value, interner.intern(&Managed::new(&managers)), version);
             memory.index(&key, &stored);
             memory.shelf(&key.shelf).objects.insert((key.namespace, key.name), stored);
         }

@@ -5,7 +5,6 @@
 
 mod filter;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +13,14 @@ use bytes::Bytes;
 use futures::stream;
 use http::Response;
 use rand::Rng;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::object::ObjectExt;
 use crate::registry::Resource;
-use crate::rest::{Accept, Body, Query, Request, Shape, Target, body_stream, present, table, wanted_version};
+use crate::rest::{Accept, Body, Partial, Query, Request, Shape, Shown, Target, body_stream, table, wanted_version};
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -193,29 +193,30 @@ impl Watch {
     }
 
     fn render(&mut self, line: &Line) -> Bytes {
-        let mut value = Cow::Borrowed(&line.object.value);
-        if line.version != line.object.version {
-            value.to_mut().set_meta("resourceVersion", line.version.to_string());
-        }
-        let shown = match self.accept.shape {
+        let kind = line.kind.as_str();
+        // What is told under another version than its own is a copy.
+        let other = (line.version != line.object.version).then(|| {
+            let mut value = line.object.value.clone();
+            value.set_meta("resourceVersion", line.version.to_string());
+            Stored::new(value, line.object.managed.clone(), line.version)
+        });
+        let object = other.as_ref().unwrap_or(&line.object);
+        match self.accept.shape {
             Shape::Table(meta) => {
                 let head = !std::mem::replace(&mut self.sent_columns, true);
                 let version = line.version.to_string();
-                match table(&self.api, &self.resource, meta, &self.query, &version, &[&value], head) {
-                    Ok(table) => Cow::Owned(table),
+                match table(&self.api, &self.resource, meta, &self.query, &version, &[&object.value], head) {
+                    Ok(table) => event(kind, &table),
                     Err(error) => {
                         self.ended = true;
                         self.lines.clear();
-                        return event("ERROR", &error.body());
+                        event("ERROR", &error.body())
                     }
                 }
             }
-            Shape::Partial(meta) => Cow::Owned(
-                json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": value.get("metadata")}),
-            ),
-            Shape::Object | Shape::Discovery(_) => present(&self.resource, &value),
-        };
-        event(line.kind.as_str(), &shown)
+            Shape::Partial(meta) => event(kind, &Partial { stored: object, meta }),
+            Shape::Object | Shape::Discovery(_) => event(kind, &Shown::new(&self.resource, object)),
+        }
     }
 
     fn bookmark(&self) -> Bytes {
@@ -231,8 +232,12 @@ impl Watch {
     }
 }
 
-fn event(kind: &str, object: &Value) -> Bytes {
-    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
+fn event(kind: &str, object: &impl Serialize) -> Bytes {
+    let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
+    // Maps of text to JSON: nothing in it can fail.
+    let _ = serde_json::to_writer(&mut line, object);
+    line.extend_from_slice(b"}\n");
+    line.into()
 }
 
 #[cfg(test)]
