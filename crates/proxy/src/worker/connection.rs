@@ -465,6 +465,7 @@ mod tests {
             stats: crate::stats::per_worker(1),
             log: Arc::new(Nowhere),
             log_id: 1,
+            listening: 0.into(),
         };
         let log = Rc::new(LogBuffer::new(Arc::new(Nowhere), team.logger.clone()));
         let socket = Rc::new(LocalSocket::new(Arc::new(socket), log));

@@ -155,7 +155,7 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
         Ok(slot) => {
             tune(&settings.connection, settings.tcp_keepalive.as_ref(), &descriptor);
             let handoff = Handoff { socket: socket.socket.id, descriptor, peer, slot };
-            if let Some(Handoff { descriptor, peer, slot, .. }) = hand_over(worker, handoff) {
+            if let Some(Handoff { descriptor, peer, slot, .. }) = hand_over(worker, socket, handoff) {
                 serve(worker, socket, descriptor, peer, slot);
             }
         }
@@ -163,7 +163,11 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
 }
 
 /// Gives the connection to the worker with the fewest, if this one has clearly more. Gives it back if it stays here.
-fn hand_over(worker: &Worker, handoff: Handoff) -> Option<Handoff> {
+fn hand_over(worker: &Worker, socket: &LocalSocket, handoff: Handoff) -> Option<Handoff> {
+    // One that has not been told of the socket yet, or not to listen any more, could not serve it.
+    if socket.socket.listening.load(Ordering::Relaxed) < worker.team.members.len() {
+        return Some(handoff);
+    }
     let mine = worker.connections.get();
     let others = worker.team.members.iter().enumerate().filter(|(index, _)| *index != worker.index);
     let Some((load, member)) = others.map(|(_, member)| (member.load.read(), member)).min_by_key(|(load, _)| *load) else {
