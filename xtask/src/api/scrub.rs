@@ -64,7 +64,8 @@ fn tidy(value: &mut Value) {
     }
 }
 
-fn words(text: &str) -> String {
+/// The part of [`scrub`] that looks at words alone.
+pub(crate) fn words(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
 }
 
