@@ -72,9 +72,11 @@ fn tls(chain: &str, key: &str) -> Tls {
         max_version: TlsVersion::V1_3,
         ciphers: vec![],
         curves: vec![],
+        signature_algorithms: vec![],
         alpn: vec!["http/1.1".into()],
         client_validation: None,
         tickets: true,
+        sessions: false,
     }
 }
 

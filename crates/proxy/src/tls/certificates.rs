@@ -8,12 +8,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{Error, InconsistentKeys, SignatureScheme};
 use smallvec::SmallVec;
 use weir_model::Certificate;
 
 use super::Unusable;
 use super::names::AlternativeNames;
+use super::signing;
 
 /// The certificates, and where each name leads.
 #[derive(Debug)]
@@ -24,11 +25,14 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    pub(super) fn load(certificates: &[Certificate], provider: &CryptoProvider) -> Result<Self, Unusable> {
+    /// Those of a listener, whose keys sign with the `allowed` schemes alone, if there are any.
+    pub(super) fn load(certificates: &[Certificate], provider: &CryptoProvider, allowed: &[SignatureScheme]) -> Result<Self, Unusable> {
         let mut this = Self { all: Vec::with_capacity(certificates.len()), by_name: HashMap::new() };
         for certificate in certificates {
             let wrong = |reason: String| Unusable::Certificate { name: certificate.name.clone(), reason };
             let key = load(certificate, provider).map_err(wrong)?;
+            let unfit = || wrong("the key signs with none of the signature algorithms that are allowed".into());
+            let key = signing::restricted(key, allowed).ok_or_else(unfit)?;
             let names = key.cert.first().map(|leaf| AlternativeNames::of(leaf)).unwrap_or_default();
             for name in names.dns {
                 let name = name.strip_prefix('*').unwrap_or(&name).to_ascii_lowercase();

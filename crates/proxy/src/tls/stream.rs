@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{Error, ProtocolVersion, ServerConfig};
+use rustls::{Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -251,6 +251,11 @@ impl Secure {
     /// The socket.
     pub(crate) fn tcp(&self) -> &TcpStream {
         &self.tcp
+    }
+
+    /// Whether the client has not proved anew who it is, but resumes a session in which it did.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// What the client presented, leaf first, if it did.

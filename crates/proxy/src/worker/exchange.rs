@@ -331,7 +331,7 @@ fn note_wait(link: &Link, work: &mut Work) {
         && !work.flow.tunnel
         && work.plan.client().is_none_or(|client| {
             let chosen = client.settings.timeouts.chosen;
-            !chosen.stream_idle && !(sends && chosen.request)
+            !(chosen.stream_idle || sends && chosen.request)
         });
     if slow {
         link.set_slow(work.upload.traffic.0 + work.download.traffic.1);

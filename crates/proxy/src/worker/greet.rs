@@ -229,6 +229,11 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
             Err(Interrupt::Killed) => return Err(Turned::Silently),
         }
     }
+    // A certificate may have expired since, and revocation lists may: a ticket is no way around that.
+    if asks && secure.is_resumed() && !secure.session.listener.terms.still_trusts(secure.peer_certificates()) {
+        part(&link, &mut secure).await;
+        return Err(Turned::Away(|stats| &stats.wrong_certificate));
+    }
     // The client waits for the server's last word in TLS 1.2. In 1.3 there are only tickets, which can go with the first answer.
     if secure.must_flush() && !matches!(link.wait(|cx| secure.poll_flush(cx)).await, Ok(Ok(()))) {
         return Err(failed());

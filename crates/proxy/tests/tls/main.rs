@@ -4,7 +4,9 @@
 mod authority;
 mod bench;
 mod clients;
+mod keys;
 mod limits;
+mod resuming;
 #[path = "../support/mod.rs"]
 mod support;
 
