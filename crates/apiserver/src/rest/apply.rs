@@ -20,7 +20,7 @@ use crate::object::ObjectExt;
 use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::status::ApiError;
-use crate::store::{CommitError, Key};
+use crate::store::{CommitError, Key, Stored};
 
 /// Applies what the body says to an object, which is made when it is not there.
 pub(super) async fn patch(
@@ -34,7 +34,7 @@ pub(super) async fn patch(
     let options = WriteOptions::of_apply(&request.query)?;
     let keeper = api.keeper(resource);
     let mut config = body::decode_applied(request)?;
-    check_kind(&config, resource)?;
+    check_type(&config, &resource.api_version(), &resource.kind)?;
     if config.meta("managedFields").is_some_and(|list| !list.is_null()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
@@ -54,7 +54,7 @@ pub(super) async fn patch(
     };
     for _ in 0..ATTEMPTS {
         if api.store.get(&key).is_some() {
-            let make = |old: &crate::store::Stored| {
+            let make = |old: &Stored| {
                 let live = present::present(&keeper, &old.value);
                 let Applied { object, managers } = apply.to(&live, old.managed.managers())?;
                 check_place(&object, target)?;
@@ -72,6 +72,8 @@ pub(super) async fn patch(
         let nothing = json!({"apiVersion": keeper.api_version(), "kind": keeper.kind});
         let Applied { mut object, managers } = apply.to(&nothing, Managers::default())?;
         object.set_meta("name", name);
+        // A version of nothing: whoever sent it had another object.
+        object.unset_meta("resourceVersion");
         if resource.namespaced {
             object.set_meta("namespace", namespace);
         } else {
@@ -83,6 +85,24 @@ pub(super) async fn patch(
         }
     }
     Err(CommitError::Stale.into())
+}
+
+/// Applies a Scale: the number of replicas of the object that it is of.
+pub(super) async fn scale(api: &Api, request: &Request, resource: &Resource, key: &Key, place: &[String]) -> Result<Arc<Stored>, ApiError> {
+    let options = WriteOptions::of_apply(&request.query)?;
+    let scale = body::decode_applied(request)?;
+    check_type(&scale, "autoscaling/v1", "Scale")?;
+    let replicas = super::scale::replicas(&scale, &key.name)?;
+    let mut config = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": scale.get("metadata")});
+    super::scale::set(&mut config, place, replicas.into());
+    let who = owners::who(request, &options, resource, Part::Scale, Operation::Apply);
+    let apply = Apply { resource, config: &config, who, force: options.force, part: Part::Scale };
+    let make = |old: &Stored| {
+        let live = present::present(resource, &old.value);
+        let Applied { object, managers } = apply.to(&live, old.managed.managers())?;
+        Ok(Made::Applied(object, managers))
+    };
+    change(api, resource, Part::Scale, key, options.dry_run, None, make).await
 }
 
 /// One configuration, ready to be applied to whatever is there.
@@ -130,9 +150,9 @@ impl Apply<'_> {
     }
 }
 
-fn check_kind(config: &Value, resource: &Resource) -> Result<(), ApiError> {
+fn check_type(config: &Value, api_version: &str, kind: &str) -> Result<(), ApiError> {
     let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
-    if text("apiVersion") == resource.api_version() && text("kind") == resource.kind {
+    if text("apiVersion") == api_version && text("kind") == kind {
         return Ok(());
     }
     let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));

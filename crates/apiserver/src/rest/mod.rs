@@ -12,6 +12,7 @@ mod duplicates;
 mod logs;
 mod options;
 mod owners;
+mod paging;
 mod patch;
 mod path;
 mod present;

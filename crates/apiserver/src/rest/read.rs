@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::Target;
 use super::accept::Accept;
-use super::present::{self, ListMeta};
+use super::present;
 use super::query::Query;
 use super::route::Request;
+use super::{Target, paging};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::rest::Reply;
@@ -24,27 +24,11 @@ pub(super) fn get(api: &Api, request: &Request, target: &Target, resource: &Reso
 
 pub(super) fn list(api: &Api, request: &Request, target: &Target, resource: &Resource, accept: Accept) -> Result<Reply, ApiError> {
     let query = &request.query;
-    check_paging(query)?;
     let selector = Selector::from_query(query, resource)?;
-    let (objects, version) = api.store.list(&resource.shelf, target.namespace.as_deref());
-    let wanted = wanted_version(query, version)?;
-    check_match(query, wanted, version)?;
-    let found: Vec<_> = objects.into_iter().filter(|o| selector.matches(&o.value)).collect();
-    Ok(deprecation(resource, present::many(api, resource, accept, query, ListMeta::whole(version), &found)?))
-}
-
-/// Lists are answered whole, which `limit` allows; there is never a `continue` to come back with.
-fn check_paging(query: &Query) -> Result<(), ApiError> {
-    if let Some(limit) = query.get("limit")
-        && limit.parse::<i64>().is_err()
-    {
-        return Err(ApiError::bad_request(format!("strconv.ParseInt: parsing \"{limit}\": invalid syntax")));
-    }
-    if query.get("continue").is_some() {
-        let why = "continue key is not valid: this server answers lists whole and hands out no continue tokens";
-        return Err(ApiError::bad_request(format!("invalid continue token: {why}")));
-    }
-    Ok(())
+    wanted_version(query, api.store.version())?;
+    check_match(query)?;
+    let (found, head) = paging::page(api, target, resource, query, &selector)?;
+    Ok(deprecation(resource, present::many(api, resource, accept, query, head, &found)?))
 }
 
 /// The version a reader asks for: 0 when it does not matter, an error when it is not there yet.
@@ -64,15 +48,23 @@ pub(crate) fn wanted_version(query: &Query, current: u64) -> Result<u64, ApiErro
     Ok(wanted)
 }
 
-fn check_match(query: &Query, wanted: u64, current: u64) -> Result<(), ApiError> {
-    match query.get("resourceVersionMatch") {
-        None | Some("NotOlderThan") => Ok(()),
-        // Only the present is kept.
-        Some("Exact") if wanted == current => Ok(()),
-        Some("Exact") => Err(ApiError::new(410, "Expired", "The resourceVersion for the provided list is too old.")),
-        Some(other) => {
-            let message = format!("Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\"");
-            Err(ApiError::invalid_options("ListOptions", "resourceVersionMatch", "FieldValueNotSupported", message))
+fn check_match(query: &Query) -> Result<(), ApiError> {
+    let refuse = |field: &str, reason: &'static str, why: &str| Err(ApiError::invalid_options("ListOptions", field, reason, why));
+    let forbid = |why: &str| refuse("resourceVersionMatch", "FieldValueForbidden", why);
+    if query.get("sendInitialEvents").is_some() {
+        return refuse("sendInitialEvents", "FieldValueForbidden", "Forbidden: sendInitialEvents is forbidden for list");
+    }
+    match (query.get("resourceVersionMatch"), query.get("resourceVersion")) {
+        (None, _) => Ok(()),
+        (Some(_), None) => forbid("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (Some(_), Some(_)) if query.get("continue").is_some() => {
+            forbid("Forbidden: resourceVersionMatch is forbidden when continue is provided")
+        }
+        (Some("Exact"), Some("0")) => forbid("Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""),
+        (Some("Exact" | "NotOlderThan"), Some(_)) => Ok(()),
+        (Some(other), Some(_)) => {
+            let why = format!("Unsupported value: \"{other}\": supported values: \"\", \"Exact\", \"NotOlderThan\"");
+            refuse("resourceVersionMatch", "FieldValueNotSupported", &why)
         }
     }
 }

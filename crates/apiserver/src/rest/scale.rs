@@ -6,7 +6,7 @@ use super::options::WriteOptions;
 use super::patch::Patch;
 use super::route::Request;
 use super::update::{Made, Part, change};
-use super::{Target, body, owners};
+use super::{Target, apply, body, owners};
 use crate::api::Api;
 use crate::apply::Operation;
 use crate::object::ObjectExt;
@@ -25,6 +25,10 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     let paths = resource.scale.as_ref().ok_or_else(|| ApiError::not_found(resource, name))?;
     let wanted = match request.method.as_str() {
         "GET" => return Ok(Reply::json(200, &to_scale(paths, &stored.value))),
+        "PATCH" if request.media_type() == "application/apply-patch+yaml" => {
+            let stored = apply::scale(api, request, resource, &key, &paths.spec).await?;
+            return Ok(Reply::json(200, &to_scale(paths, &stored.value)));
+        }
         "PUT" => Wanted::Whole(body::decode(request)?.object),
         "PATCH" => Wanted::Changed(Patch::parse(request, resource)?),
         _ => return Err(ApiError::method_not_allowed()),
@@ -67,7 +71,8 @@ impl Wanted {
     }
 }
 
-fn replicas(scale: &Value, name: &str) -> Result<i64, ApiError> {
+/// The number that a Scale asks for.
+pub(super) fn replicas(scale: &Value, name: &str) -> Result<i64, ApiError> {
     let given = scale.pointer("/spec/replicas");
     let replicas = match given {
         None | Some(Value::Null) => Some(0),
@@ -127,7 +132,8 @@ fn at<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key.as_str()))
 }
 
-fn set(object: &mut Value, path: &[String], value: Value) {
+/// Sets what is at a path, making the objects on the way.
+pub(super) fn set(object: &mut Value, path: &[String], value: Value) {
     let mut place = object;
     for key in path {
         if !place.is_object() {

@@ -101,6 +101,10 @@ impl FieldSelector {
             let found = term.path.iter().try_fold(object, |value, key| value.get(key.as_str()));
             let text = match found {
                 Some(Value::String(text)) => text.clone(),
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
                 None | Some(Value::Null) => String::new(),
                 Some(other) => other.to_string(),
             };

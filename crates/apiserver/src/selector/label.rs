@@ -37,6 +37,10 @@ impl LabelSelector {
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(key, test)| {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
             let value = object.label(key);
             match test {
                 Test::Exists => value.is_some(),

@@ -26,6 +26,11 @@ impl Selector {
         let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or_default(), resource).map_err(ApiError::bad_request)?;
         Ok(Self { labels, fields })
     }
+    /// Whether it matches everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.labels.matches(object) && self.fields.matches(object)

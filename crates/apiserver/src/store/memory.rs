@@ -109,6 +109,24 @@ impl Memory {
         }
     }
 
+    /// The shelf as it was at `version`: what happened since is undone.
+    pub(super) fn list_at(&self, shelf: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Stored>>, Expired> {
+        let (events, _) = self.events_after(shelf, version, usize::MAX)?;
+        let now = self.list(shelf, namespace);
+        if events.is_empty() {
+            return Ok(now);
+        }
+        let place = |o: &Stored| (o.value.namespace().to_owned(), o.value.name().to_owned());
+        let mut then: BTreeMap<(String, String), Arc<Stored>> = now.into_iter().map(|o| (place(&o), o)).collect();
+        for event in events.iter().rev().filter(|e| namespace.is_none_or(|n| n == e.object.value.namespace())) {
+            match &event.previous {
+                Some(previous) => drop(then.insert(place(previous), Arc::clone(previous))),
+                None => drop(then.remove(&place(&event.object))),
+            }
+        }
+        Ok(then.into_values().collect())
+    }
+
     pub(super) fn keys_in(&self, namespace: &str) -> Vec<Key> {
         let mut keys = Vec::new();
         for (id, shelf) in &self.shelves {

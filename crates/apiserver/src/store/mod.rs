@@ -154,6 +154,11 @@ impl Store {
         (memory.list(shelf, namespace), memory.version())
     }
 
+    /// What [`Store::list`] would have listed at an earlier version, as long as the window reaches back to it.
+    pub(crate) fn list_at(&self, shelf: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Stored>>, Expired> {
+        self.shared.memory.read().list_at(shelf, namespace, version)
+    }
+
     /// Keys of every object in a namespace, on whatever shelf.
     pub(crate) fn keys_in(&self, namespace: &str) -> Vec<Key> {
         self.shared.memory.read().keys_in(namespace)

@@ -8,5 +8,6 @@ mod deletion;
 mod discovery;
 mod lifecycle;
 mod logs;
+mod pages;
 mod patches;
 mod watches;
