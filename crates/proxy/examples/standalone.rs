@@ -75,7 +75,8 @@ fn tls(chain: &str, key: &str) -> Tls {
         signature_algorithms: vec![],
         alpn: vec!["http/1.1".into()],
         client_validation: None,
-        tickets: true,
+        // As with a policy that says nothing of sessions.
+        tickets: false,
         sessions: false,
     }
 }

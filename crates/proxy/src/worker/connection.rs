@@ -77,6 +77,8 @@ pub(crate) enum Next {
     Nothing,
     /// Close, after the client had time to read the answer: there may be more bytes on their way.
     Linger,
+    /// Close, after an answer that is complete and a request that was read whole.
+    Finish,
     /// Close.
     Close,
 }
@@ -246,7 +248,15 @@ impl Downstream {
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
                 self.link.set_active(true);
-                let next = self.converse(&mut work).await;
+                let mut next = self.converse(&mut work).await;
+                if next == Next::Finish {
+                    // What is closed with bytes that nobody read is reset.
+                    if self.stream.has_unread() {
+                        next = Next::Linger;
+                    } else {
+                        self.stream.finish();
+                    }
+                }
                 if next == Next::Linger {
                     self.linger(&mut work).await;
                 }
@@ -268,6 +278,7 @@ impl Downstream {
                         self.link.set_deadline(self.link.tick_after(headers));
                     }
                     Next::Nothing => {}
+                    Next::Finish => return,
                     Next::Linger | Next::Close => return self.stream.farewell(),
                 }
             }

@@ -39,8 +39,8 @@ use crate::tls::{self, Failed, Greeting, Heard, Progress, Secure, Session};
 /// How many handshakes use their keys before everybody else who is ready has had a turn: a key operation takes about 180 µs, many requests'
 /// time, and a flood of handshakes must not starve those that are served.
 const TURNS: usize = 2;
-/// How many may wait for their turn, which takes 0.2 s then. More are reset: they would wait in vain for longer.
-const MAX_WAITING: usize = 1024;
+/// How many may wait for their turn, which takes less than a second then. More are reset: they would wait in vain for longer.
+const MAX_WAITING: usize = 4096;
 /// How long a failed handshake is read from, so that the client can read why before a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
