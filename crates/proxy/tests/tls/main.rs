@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "the modules of a test have no other readers")]
 
 mod authority;
+mod before;
 mod bench;
 mod clients;
 mod keys;
