@@ -432,7 +432,7 @@ fn refusal(invalid: Invalid) -> Reply {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::LocalSet;
     use weir_model::GatewayName;
@@ -448,13 +448,13 @@ mod tests {
         fn write(&self, _: &[u8]) {}
     }
 
-    /// A worker that does not run, and a connection of it with its client.
-    async fn connection() -> (Rc<Worker>, Downstream, TcpStream) {
+    /// A worker that does not run, a socket whose clients are treated so, and what listens there.
+    pub(crate) async fn listening(settings: weir_model::ClientSettings) -> (Rc<Worker>, Rc<LocalSocket>, TcpListener) {
         let team = team_for_tests();
         let worker = Rc::new(Worker::new(0, team.clone()));
         let cell = team.ledger.cell("ns/eg/http");
         let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
-        let (secure, clients) = (vec![], vec![]);
+        let (secure, clients) = (vec![], vec![Arc::new(crate::client::Client::new(&Arc::new(settings)))]);
         let config =
             PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
@@ -479,10 +479,17 @@ mod tests {
             listening: 0.into(),
         };
         let log = Rc::new(LogBuffer::new(Arc::new(Nowhere), team.logger.clone()));
-        let socket = Rc::new(LocalSocket::new(Arc::new(socket), log));
+        (worker, Rc::new(LocalSocket::new(Arc::new(socket), log)), listener)
+    }
+
+    /// A worker that does not run, and a connection of it with its client.
+    pub(crate) async fn connection() -> (Rc<Worker>, Downstream, TcpStream) {
+        let (worker, socket, listener) = listening(weir_model::ClientSettings::default()).await;
+        let address = listener.local_addr().expect("an address");
+        let cell = worker.team.ledger.cell("ns/eg/http");
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, peer) = accepted.expect("accepts");
-        let slot = team.ledger.acquire(&cell).expect("no limit");
+        let slot = worker.team.ledger.acquire(&cell).expect("no limit");
         let link = Link::new(worker.clone(), socket, peer, &cell);
         (worker, Downstream::new(Stream::Plain(stream), slot, link), client.expect("connects"))
     }
