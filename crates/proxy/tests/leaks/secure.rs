@@ -35,6 +35,7 @@ pub async fn world(ca: &Authority) -> Model {
         spki_hashes: vec![],
         certificate_hashes: vec![],
         names: vec![],
+        other_names: vec![],
         allow_expired: false,
     };
     let strict = Tls { client_validation: Some(validation), ..tls(&[&b]) };
