@@ -63,6 +63,19 @@ impl ApiError {
         Self::about(403, "Forbidden", &resource.group, &resource.plural, name, message)
     }
 
+    /// As [`ApiError::forbidden`], of no object in particular.
+    pub(crate) fn all_forbidden(resource: &Resource, why: &str) -> Self {
+        let message = format!("{} is forbidden: {why}", resource.qualified());
+        Self::about(403, "Forbidden", &resource.group, &resource.plural, "", message)
+    }
+
+    /// There is no such thing below a group and version that are served.
+    pub(crate) fn no_such_path() -> Self {
+        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
+        error.details = Some(Box::new(json!({})));
+        error
+    }
+
     /// Another writer was faster than the version the client read.
     pub(crate) fn conflict(resource: &Resource, name: &str) -> Self {
         const WHY: &str = "the object has been modified; please apply your changes to the latest version and try again";

@@ -5,7 +5,7 @@ mod defaults;
 mod kinds;
 mod merging;
 pub mod meta;
-mod names;
+pub(crate) mod names;
 mod quantity;
 mod schemas;
 #[cfg(test)]

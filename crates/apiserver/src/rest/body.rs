@@ -99,6 +99,15 @@ fn summary(body: &[u8]) -> String {
 }
 
 fn check_kind(object: &mut Value, resource: &Resource, body: &[u8]) -> Result<(), ApiError> {
+    // What leaves out both is taken for what the path says, where the kinds are the server's own.
+    if !resource.is_custom()
+        && let Value::Object(map) = object
+        && !map.contains_key("kind")
+        && !map.contains_key("apiVersion")
+    {
+        map.insert("kind".to_owned(), Value::from(resource.kind.as_str()));
+        map.insert("apiVersion".to_owned(), Value::from(resource.api_version()));
+    }
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let (kind, version) = (text("kind"), text("apiVersion"));
     if !object.is_object() || kind.is_empty() {

@@ -116,11 +116,15 @@ pub(crate) async fn create(
         admit::validate(resource, &attempt, None)?;
         let key = Key::new(&resource.shelf, attempt.namespace(), attempt.name());
         let guard = guard(api, resource, &attempt)?;
-        if api.store.get(&key).is_some() {
+        if let Some(old) = api.store.get(&key) {
             if generated {
                 continue;
             }
-            return Err(ApiError::already_exists(resource, attempt.name()));
+            let mut error = ApiError::already_exists(resource, attempt.name());
+            if old.value.is_deleting() {
+                error.message = format!("object is being deleted: {}", error.message);
+            }
+            return Err(error);
         }
         if dry_run {
             return Ok(Stored::new(attempt, managed, 0));

@@ -101,7 +101,11 @@ fn to_scale(paths: &ScalePaths, object: &Value) -> Value {
         None => object.pointer("/spec/selector").map(selector_text),
     };
     crate::object::set_or_remove(&mut status, "selector", selector.map(Value::from).as_ref());
-    let spec = json!({"replicas": number(&paths.spec)});
+    // None at all is left out, as Go leaves out what is zero.
+    let spec = match number(&paths.spec) {
+        0 => json!({}),
+        replicas => json!({"replicas": replicas}),
+    };
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
 }
 
