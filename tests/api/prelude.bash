@@ -94,5 +94,7 @@ things=/apis/$NS.example.com/v1/namespaces/$NS/things
 thing() { POST "$things" "{\"apiVersion\":\"$NS.example.com/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"$1\"},\"spec\":$2}"; }
 # change NAME SPEC: merges this into its spec.
 change() { PATCH merge "$things/$1" "{\"spec\":$2}"; }
+# refuse SCHEMA: a definition that is to be refused.
+refuse() { if define "$1"; then echo accepted; undefine; fi; }
 # undefine: so that kubectl's other callers do not see it.
 undefine() { kubectl delete crd "things.$NS.example.com" >/dev/null; }
