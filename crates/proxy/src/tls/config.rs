@@ -25,9 +25,15 @@ pub(crate) struct Terms {
     /// Whether clients are asked for a certificate.
     pub(crate) asks: bool,
     verifier: Option<Arc<verify::Verifier>>,
+    certificates: Arc<certificates::Certificates>,
 }
 
 impl Terms {
+    /// The URIs in the certificate that is shown to who asks for `name`.
+    pub(crate) fn own_uris(&self, name: Option<&str>) -> &[String] {
+        self.certificates.uris(name)
+    }
+
     /// Whether a client with this certificate chain, leaf first, is still to be served, who has proved it before and resumes a session.
     pub(crate) fn still_trusts(&self, chain: Option<&[CertificateDer<'static>]>) -> bool {
         match (&self.verifier, chain) {
@@ -54,7 +60,7 @@ pub(crate) fn build(tls: &Tls) -> Result<Arc<Terms>, Unusable> {
     };
     let provider = Arc::new(provider);
     let allowed = signing::schemes(&tls.signature_algorithms)?;
-    let certificates = certificates::Certificates::load(&tls.certificates, &provider, &allowed)?;
+    let certificates = Arc::new(certificates::Certificates::load(&tls.certificates, &provider, &allowed)?);
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(tls)?)
         .map_err(|error| Unusable::Versions(error.to_string()))?;
@@ -63,7 +69,7 @@ pub(crate) fn build(tls: &Tls) -> Result<Arc<Terms>, Unusable> {
         None => builder.with_no_client_auth(),
         Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    let mut config = builder.with_cert_resolver(certificates.clone());
     // Our order, which prefers what is cheap and safe; a client that cannot do a suite does not offer it.
     config.ignore_client_order = true;
     config.session_storage = if tls.sessions { ServerSessionMemoryCache::new(SESSIONS) } else { Arc::new(NoServerSessionStorage {}) };
@@ -74,7 +80,7 @@ pub(crate) fn build(tls: &Tls) -> Result<Arc<Terms>, Unusable> {
     }
     let offered = tls.alpn.iter().filter(|name| SPOKEN.contains(&&***name));
     config.alpn_protocols = offered.map(|name| name.as_bytes().to_vec()).collect();
-    Ok(Arc::new(Terms { config: Arc::new(config), asks: verifier.is_some(), verifier }))
+    Ok(Arc::new(Terms { config: Arc::new(config), asks: verifier.is_some(), verifier, certificates }))
 }
 
 fn versions(tls: &Tls) -> Result<Vec<&'static SupportedProtocolVersion>, Unusable> {

@@ -252,8 +252,10 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
     }
     link.enter();
     if let Some(chain) = secure.peer_certificates() {
-        let details = &secure.session.listener.listener.client.headers.client_cert_details;
-        link.certificate = Some(Box::new(tls::forwarded_certificate(chain, details)));
+        let Session { listener, server_name } = &secure.session;
+        let details = &listener.listener.client.headers.client_cert_details;
+        let own = listener.terms.own_uris(server_name.as_deref());
+        link.certificate = Some(Box::new(tls::forwarded_certificate(own, chain, details)));
     }
     link.listener = Some(secure.session.listener.listener.clone());
     Ok(Downstream::new(Stream::Secure(secure), slot, link))

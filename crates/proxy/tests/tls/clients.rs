@@ -35,7 +35,9 @@ async fn a_backend_is_told_who_the_client_is_as_the_listener_says() {
     let (mut origin, ca) = (Origin::plain().await, Authority::new());
     let modes = [Sanitize, ForwardOnly, AppendForward, SanitizeSet, AlwaysForwardOnly];
     let hosts: Vec<_> = (0..modes.len()).map(|at| format!("l{at}.test")).collect();
-    let server = ca.issue(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
+    let server = ca.issue_with(&hosts.iter().map(String::as_str).collect::<Vec<_>>(), |params| {
+        params.subject_alt_names.push(SanType::URI("spiffe://example/gateway".try_into().unwrap()));
+    });
     let client = ca.issue(&["client.example"]);
     let terms =
         Tls { client_validation: Some(ClientValidation { mode: ClientValidationMode::VerifyIfGiven, ..required(&ca) }), ..tls(&[&server]) };
@@ -50,7 +52,7 @@ async fn a_backend_is_told_who_the_client_is_as_the_listener_says() {
         *listener = Arc::new(changed);
     }
     let bench = Bench::start(model).await;
-    let own = format!("Hash={};DNS=client.example", hex::encode(Sha256::digest(&client.der)));
+    let own = format!("By=spiffe://example/gateway;Hash={};DNS=client.example", hex::encode(Sha256::digest(&client.der)));
     let both = format!("said,{own}");
     for (identity, expected) in [
         (Some(&client), [None, Some("said"), Some(both.as_str()), Some(own.as_str()), Some("said")]),
