@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::{DecodeError, Engine};
 use serde::{Deserialize, Serialize};
 
 use super::Target;
@@ -39,8 +39,20 @@ impl Token {
 
     fn parse(text: &str) -> Result<Self, ApiError> {
         let refuse = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid{why}"));
-        let bytes = BASE64.decode(text).map_err(|e| refuse(format!(": {e}")))?;
-        let token: Self = serde_json::from_slice(&bytes).map_err(|e| refuse(format!(": {e}")))?;
+        let bytes = BASE64.decode(text).map_err(|error| match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => {
+                refuse(format!(": illegal base64 data at input byte {at}"))
+            }
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+                refuse(format!(": illegal base64 data at input byte {}", text.len()))
+            }
+        })?;
+        let token: Self = serde_json::from_slice(&bytes).map_err(|error| match bytes.first() {
+            Some(first) if !b"{[\"-0123456789tfn \n\r\t".contains(first) => {
+                refuse(format!(": invalid character {:?} looking for beginning of value", char::from(*first)))
+            }
+            _ => refuse(format!(": {error}")),
+        })?;
         if token.v != TOKEN_VERSION {
             return Err(refuse(": server does not recognize this encoded version ".to_owned() + &token.v));
         }

@@ -10,6 +10,7 @@ use super::{Target, paging};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::rest::Reply;
+use crate::schema::FieldError;
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Key;
@@ -35,8 +36,8 @@ pub(super) fn list(api: &Api, request: &Request, target: &Target, resource: &Res
 pub(crate) fn wanted_version(query: &Query, current: u64) -> Result<u64, ApiError> {
     let Some(text) = query.get("resourceVersion") else { return Ok(0) };
     let Ok(wanted) = text.parse::<u64>() else {
-        let message = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
-        return Err(ApiError::invalid_options("ListOptions", "resourceVersion", "FieldValueInvalid", message));
+        let why = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
+        return Err(ApiError::bad_request(format!("invalid resource version: resourceVersion: {why}")));
     };
     if wanted > current {
         let message = format!("Too large resource version: {wanted}, current: {current}");
@@ -49,24 +50,30 @@ pub(crate) fn wanted_version(query: &Query, current: u64) -> Result<u64, ApiErro
 }
 
 fn check_match(query: &Query) -> Result<(), ApiError> {
-    let refuse = |field: &str, reason: &'static str, why: &str| Err(ApiError::invalid_options("ListOptions", field, reason, why));
-    let forbid = |why: &str| refuse("resourceVersionMatch", "FieldValueForbidden", why);
+    let mut errors = Vec::new();
+    let mut refuse = |field: &str, reason: &'static str, message: &str| {
+        errors.push(FieldError { reason, field: field.to_owned(), message: message.to_owned() });
+    };
+    let mut forbid = |why: &str| refuse("resourceVersionMatch", "FieldValueForbidden", &format!("Forbidden: {why}"));
+    if let Some(wanted) = query.get("resourceVersionMatch") {
+        if query.get("resourceVersion").is_none() {
+            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if query.get("continue").is_some() {
+            forbid("resourceVersionMatch is forbidden when continue is provided");
+        }
+        if wanted == "Exact" && query.get("resourceVersion") == Some("0") {
+            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        }
+        if !matches!(wanted, "Exact" | "NotOlderThan") {
+            let why = format!("Unsupported value: \"{wanted}\": supported values: \"Exact\", \"NotOlderThan\", \"\"");
+            refuse("resourceVersionMatch", "FieldValueNotSupported", &why);
+        }
+    }
     if query.get("sendInitialEvents").is_some() {
-        return refuse("sendInitialEvents", "FieldValueForbidden", "Forbidden: sendInitialEvents is forbidden for list");
+        refuse("sendInitialEvents", "FieldValueForbidden", "Forbidden: sendInitialEvents is forbidden for list");
     }
-    match (query.get("resourceVersionMatch"), query.get("resourceVersion")) {
-        (None, _) => Ok(()),
-        (Some(_), None) => forbid("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"),
-        (Some(_), Some(_)) if query.get("continue").is_some() => {
-            forbid("Forbidden: resourceVersionMatch is forbidden when continue is provided")
-        }
-        (Some("Exact"), Some("0")) => forbid("Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""),
-        (Some("Exact" | "NotOlderThan"), Some(_)) => Ok(()),
-        (Some(other), Some(_)) => {
-            let why = format!("Unsupported value: \"{other}\": supported values: \"\", \"Exact\", \"NotOlderThan\"");
-            refuse("resourceVersionMatch", "FieldValueNotSupported", &why)
-        }
-    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 fn deprecation(resource: &Resource, reply: Reply) -> Reply {
