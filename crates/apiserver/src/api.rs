@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::Managed;
 use crate::hooks::Hooks;
 use crate::registry::{CRDS, NAMESPACES, Registry, Resource};
 use crate::status::ApiError;
@@ -72,7 +73,18 @@ impl Api {
 
     /// Replaces (or with `None` removes) what was read as `old`.
     pub(crate) async fn replace(&self, key: &Key, old: &Stored, object: Option<Value>) -> Result<Arc<Stored>, CommitError> {
-        self.commit(Change { key: key.clone(), expect: Expect::Version(old.version), object, guard: None }).await
+        self.replace_managed(key, old, object, old.managed.clone()).await
+    }
+
+    /// The same, with other owners.
+    pub(crate) async fn replace_managed(
+        &self,
+        key: &Key,
+        old: &Stored,
+        object: Option<Value>,
+        managed: Managed,
+    ) -> Result<Arc<Stored>, CommitError> {
+        self.commit(Change { key: key.clone(), expect: Expect::Version(old.version), object, managed, guard: None }).await
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<(Key, Arc<Stored>)> {

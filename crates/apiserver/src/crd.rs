@@ -1,5 +1,7 @@
 //! CustomResourceDefinitions: names and status that the server fills in, and what it refuses.
 
+mod structure;
+
 use serde_json::{Map, Value, json};
 
 use crate::builtin;
@@ -60,11 +62,16 @@ fn established(status: &mut Map<String, Value>) {
 /// What the schema of CRDs cannot say: the name, one storage version, what may not change, schemas and rules that can be used.
 pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let scope = &crd["spec"]["scope"];
+    if scope != "Cluster" && scope != "Namespaced" {
+        errors.push(FieldError::not_supported("spec.scope", scope, ["Cluster", "Namespaced"].into_iter()));
+    }
     let mut refuse =
         |field: &str, message: String| errors.push(FieldError { reason: "FieldValueInvalid", field: field.to_owned(), message });
     let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let expected = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
-    if crd.name() != expected {
+    let moved = old.is_some_and(|old| old["spec"]["group"] != crd["spec"]["group"]);
+    if crd.name() != expected && !moved {
         refuse("metadata.name", format!("Invalid value: \"{}\": must be spec.names.plural+\".\"+spec.group", crd.name()));
     }
     if versions(crd).filter(|v| v.get("storage") == Some(&json!(true))).count() != 1 {
@@ -77,7 +84,7 @@ pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
     if builtin::all().iter().any(|b| b.group == text("/spec/group") && b.plural == text("/spec/names/plural")) {
         refuse("metadata.name", format!("Invalid value: \"{expected}\": this resource is built into the server"));
     }
-    for field in ["spec.scope", "spec.names.kind"] {
+    for field in ["spec.group", "spec.scope", "spec.names.kind"] {
         let pointer = format!("/{}", field.replace('.', "/"));
         if let Some(old) = old
             && old.pointer(&pointer) != crd.pointer(&pointer)
@@ -90,7 +97,7 @@ pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
             errors.push(FieldError {
                 reason: "FieldValueRequired",
                 field: format!("spec.versions[{index}].schema.openAPIV3Schema"),
-                message: "Required value: schemas are required".to_owned(),
+                message: "Required value".to_owned(),
             });
         }
     }
@@ -104,8 +111,16 @@ pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
 /// What is wrong with the schemas, and with the rules in them.
 fn schemas(crd: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let only = versions(crd).count() == 1;
     for (index, version) in versions(crd).enumerate() {
         let schema = version.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null);
+        // Where there is one version, its schema is checked as the whole definition's, which has another path.
+        let path = if only { "spec.validation".to_owned() } else { format!("spec.versions[{index}].schema") };
+        let unstructured = structure::check(schema, &format!("{path}.openAPIV3Schema"));
+        if !unstructured.is_empty() {
+            errors.extend(unstructured);
+            continue;
+        }
         let problems = match Structural::from_json(schema) {
             Ok(structural) => structural.compile_rules(),
             Err(reason) => vec![reason],

@@ -9,10 +9,30 @@ use crate::registry::Resource;
 /// Verbs of every resource, in the order that `kubectl api-resources -o wide` prints.
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
-/// The group of virtual resources that are only posted to, and their kinds.
-pub(crate) const REVIEWS: [(&str, &str, &str); 2] = [
-    ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-    ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
+/// Virtual resources that are only posted to.
+#[derive(Debug)]
+pub(crate) struct Review {
+    pub(crate) plural: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) namespaced: bool,
+}
+
+const fn review(plural: &'static str, kind: &'static str) -> Review {
+    Review { plural, kind, namespaced: false }
+}
+
+/// The groups of reviews, in version v1.
+pub(crate) const REVIEWS: [(&str, &[Review]); 2] = [
+    (
+        "authorization.k8s.io",
+        &[
+            Review { plural: "localsubjectaccessreviews", kind: "LocalSubjectAccessReview", namespaced: true },
+            review("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+            review("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+            review("subjectaccessreviews", "SubjectAccessReview"),
+        ],
+    ),
+    ("authentication.k8s.io", &[review("selfsubjectreviews", "SelfSubjectReview")]),
 ];
 
 /// The documents of one set of resources, made once.
@@ -124,12 +144,16 @@ fn group_item(group: &str, resources: &[Arc<Resource>]) -> Value {
     json!({"metadata": metadata, "versions": versions})
 }
 
-fn review_item((group, plural, kind): &(&str, &str, &str)) -> Value {
-    let resource = json!({
-        "resource": plural, "responseKind": {"group": "", "version": "", "kind": kind}, "scope": "Cluster",
-        "singularResource": kind.to_lowercase(), "verbs": ["create"],
-    });
-    json!({"metadata": {"name": group}, "versions": [{"version": "v1", "resources": [resource], "freshness": "Current"}]})
+fn review_item((group, reviews): &(&str, &[Review])) -> Value {
+    let resource = |review: &Review| {
+        json!({
+            "resource": review.plural, "responseKind": {"group": "", "version": "", "kind": review.kind},
+            "scope": if review.namespaced { "Namespaced" } else { "Cluster" },
+            "singularResource": review.kind.to_lowercase(), "verbs": ["create"],
+        })
+    };
+    let resources: Vec<Value> = reviews.iter().map(resource).collect();
+    json!({"metadata": {"name": group}, "versions": [{"version": "v1", "resources": resources, "freshness": "Current"}]})
 }
 
 fn aggregated_resource(resource: &Resource) -> Value {
@@ -172,6 +196,13 @@ fn verbs(resource: &Resource) -> Vec<&'static str> {
     VERBS.into_iter().filter(|verb| *verb != "deletecollection" || !resource.is("", "namespaces")).collect()
 }
 
+/// By which clients see that objects are kept in another version than before.
+fn storage_version_hash(resource: &Resource) -> String {
+    use base64::Engine as _;
+    let stored = format!("{}/{}", resource.stored_as, resource.kind);
+    base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(stored.as_bytes())[..8])
+}
+
 fn plain_group(group: &str, versions: &[&str]) -> Value {
     let list: Vec<Value> = versions.iter().map(|v| json!({"groupVersion": format!("{group}/{v}"), "version": v})).collect();
     let preferred = list.first().cloned().unwrap_or(Value::Null);
@@ -188,10 +219,11 @@ pub(crate) fn core_versions(address: &str) -> Value {
 pub(crate) fn resource_list(group: &str, version: &str, resources: &[Arc<Resource>]) -> Option<Value> {
     let mut list: Vec<Value> =
         resources.iter().filter(|r| r.group == group && r.version == version).flat_map(|r| plain_resource(r)).collect();
-    for (review, plural, kind) in REVIEWS {
-        if review == group && version == "v1" {
-            list.push(json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"]}));
-        }
+    for review in REVIEWS.iter().filter(|(own, _)| *own == group && version == "v1").flat_map(|(_, reviews)| *reviews) {
+        let Review { plural, kind, namespaced } = review;
+        list.push(
+            json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": namespaced, "kind": kind, "verbs": ["create"]}),
+        );
     }
     if list.is_empty() {
         return None;
@@ -201,8 +233,13 @@ pub(crate) fn resource_list(group: &str, version: &str, resources: &[Arc<Resourc
 }
 
 fn plain_resource(resource: &Resource) -> Vec<Value> {
+    let mut verbs = verbs(resource);
+    if !resource.is_custom() {
+        verbs.sort_unstable();
+    }
     let mut main = json!({
-        "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs(resource),
+        "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs,
+        "storageVersionHash": storage_version_hash(resource),
     });
     if let Some(main) = main.as_object_mut() {
         if !resource.short_names.is_empty() {

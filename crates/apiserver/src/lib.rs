@@ -4,6 +4,7 @@
 //! [`Server::start`] opens the state in a data directory and listens on loopback, always with TLS and a token.
 
 mod api;
+mod apply;
 mod auth;
 pub mod builtin;
 mod crd;
@@ -25,6 +26,7 @@ mod status;
 mod store;
 pub mod table;
 mod watch;
+mod whole;
 
 pub use hooks::{Hooks, LiveColumns, LogError, LogRequest, LogStream, PodLogs, Refusal};
 pub use start::{Config, Server, StartError};

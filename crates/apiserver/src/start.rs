@@ -18,11 +18,11 @@ use crate::auth::{Token, kubeconfig, write_private};
 use crate::hooks::Hooks;
 use crate::janitor;
 use crate::registry::{CRDS, NAMESPACES};
-use crate::rest::create::create;
-use crate::rest::update::{Part, change};
+use crate::rest::create::{Owner, create};
+use crate::rest::update::{Made, Part, change};
 use crate::server::{Front, Identity, accept_loop};
 use crate::status::ApiError;
-use crate::store::{Key, OpenError, Store};
+use crate::store::{Key, OpenError, Store, Stored};
 
 /// The Kubernetes version whose behaviour clients shall expect: one that stock kubectl of several releases gets along with.
 const KUBERNETES: &str = "v1.33.0";
@@ -215,7 +215,7 @@ async fn namespace(api: &Api, name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    create(api, resource, object, false).await.map(drop)
+    create(api, resource, object, false, Owner::Nobody).await.map(drop)
 }
 
 /// Creates a CRD, or makes an existing one say what is given.
@@ -224,18 +224,18 @@ async fn define(api: &Api, name: &str, crd: Value) -> Result<(), ApiError> {
     let resource = registry.by_shelf(CRDS).ok_or_else(|| ApiError::internal("CustomResourceDefinitions are not built in"))?;
     let key = Key::new(&resource.shelf, "", name);
     if api.store.get(&key).is_none() {
-        return create(api, resource, crd, false).await.map(drop);
+        return create(api, resource, crd, false, Owner::Nobody).await.map(drop);
     }
-    let make = |old: &Value| {
-        let mut new = old.clone();
+    let make = |old: &Stored| {
+        let mut new = old.value.clone();
         crate::object::set_or_remove(&mut new, "spec", crd.get("spec"));
         for map in ["annotations", "labels"] {
             let wanted = json!({"metadata": {map: crd.pointer(&format!("/metadata/{map}")).cloned().unwrap_or_else(|| json!({}))}});
             crate::patch::json_merge(&mut new, &wanted);
         }
-        Ok(new)
+        Ok(Made::Written(new))
     };
-    change(api, resource, Part::Main, &key, false, make).await.map(drop)
+    change(api, resource, Part::Main, &key, false, None, make).await.map(drop)
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {

@@ -14,12 +14,14 @@ pub(crate) struct ApiError {
     /// Boxed: an error shall be small where there is none.
     pub(crate) details: Option<Box<Value>>,
     pub(crate) retry_after: Option<u32>,
+    /// Where an expired list can be continued.
+    pub(crate) next: Option<Box<str>>,
 }
 
 impl ApiError {
     /// A failure without details.
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, retry_after: None }
+        Self { code, reason, message: message.into(), details: None, retry_after: None, next: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -59,6 +61,19 @@ impl ApiError {
     pub(crate) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let message = format!("{} \"{name}\" is forbidden: {why}", resource.qualified());
         Self::about(403, "Forbidden", &resource.group, &resource.plural, name, message)
+    }
+
+    /// As [`ApiError::forbidden`], of no object in particular.
+    pub(crate) fn all_forbidden(resource: &Resource, why: &str) -> Self {
+        let message = format!("{} is forbidden: {why}", resource.qualified());
+        Self::about(403, "Forbidden", &resource.group, &resource.plural, "", message)
+    }
+
+    /// There is no such thing below a group and version that are served.
+    pub(crate) fn no_such_path() -> Self {
+        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
+        error.details = Some(Box::new(json!({})));
+        error
     }
 
     /// Another writer was faster than the version the client read.
@@ -110,12 +125,13 @@ impl ApiError {
                 details.insert(key.to_owned(), Value::from(value));
             }
         }
-        Self { code, reason, message, details: Some(Box::new(Value::Object(details))), retry_after: None }
+        Self { code, reason, message, details: Some(Box::new(Value::Object(details))), retry_after: None, next: None }
     }
 
     /// The `Status` object.
     pub(crate) fn body(&self) -> Value {
-        let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
+        let metadata = self.next.as_ref().map_or_else(|| json!({}), |next| json!({"continue": next}));
+        let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure", "message": self.message});
         if let Some(map) = body.as_object_mut() {
             if !self.reason.is_empty() {
                 map.insert("reason".to_owned(), Value::from(self.reason));

@@ -39,7 +39,8 @@ pub struct ClientSettings {
     /// A path that the listener answers 200 itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<Arc<str>>,
-    /// Whether `x-forwarded-proto` says what the backend speaks rather than what the client did.
+    /// Whether the scheme that a backend is told is that of the connection to it rather than the client's. Only HTTP/2 and 3 tell one:
+    /// `x-forwarded-proto`, which HTTP/1 has for it, is the client's always.
     #[serde(skip_serializing_if = "is_default")]
     pub scheme_matches_backend: bool,
 }

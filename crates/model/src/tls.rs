@@ -24,6 +24,9 @@ pub struct Tls {
     /// Key exchange groups, in order; empty: the defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curves: Vec<Arc<str>>,
+    /// Signature algorithms by their names in IANA's registry, in order, for what is signed and what is verified; empty: the defaults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signature_algorithms: Vec<Arc<str>>,
     /// What is offered by ALPN, in order; empty: there is no negotiation, and HTTP/1.1 is spoken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alpn: Vec<Arc<str>>,
@@ -32,6 +35,9 @@ pub struct Tls {
     pub client_validation: Option<ClientValidation>,
     /// Whether a client may resume a session with a ticket that it keeps itself.
     pub tickets: bool,
+    /// Whether a client may resume a session that is kept here, in this data plane alone.
+    #[serde(default, skip_serializing_if = "crate::client::is_default")]
+    pub sessions: bool,
 }
 
 impl Tls {
@@ -112,6 +118,9 @@ pub struct ClientValidation {
     /// Names, one of which the certificate must have, if there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<(NameKind, StringMatch)>,
+    /// Names of other kinds, by the kind's object identifier in dotted form. With `names`: one of either must fit, if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_names: Vec<(Arc<str>, StringMatch)>,
     /// Whether a certificate that has expired is taken.
     #[serde(default)]
     pub allow_expired: bool,

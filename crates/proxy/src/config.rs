@@ -1,7 +1,7 @@
 //! What workers read: immutable parts that the control thread replaces, each behind a version number that is cheap to compare.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -149,6 +149,8 @@ pub(crate) struct Socket {
     /// Where requests are logged; the same for all sockets of an attachment, which `log_id` tells apart.
     pub(crate) log: Arc<dyn LogSink>,
     pub(crate) log_id: u64,
+    /// How many workers listen on it.
+    pub(crate) listening: AtomicUsize,
 }
 
 impl PortConfig {

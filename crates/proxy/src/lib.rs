@@ -24,6 +24,7 @@ mod mailbox;
 mod mutation;
 mod process;
 mod proxy_protocol;
+mod socket;
 mod stats;
 mod storm;
 mod tls;

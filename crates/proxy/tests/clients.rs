@@ -161,15 +161,21 @@ async fn accepted_sockets_are_as_the_listener_says() {
     client.send(GET).await;
     client.until("ok").await;
     // The kernel's table shows the keep-alive timer (02) of the accepted end, and when it rings next.
-    let ours = client.stream.peer_addr().unwrap().port();
-    let theirs = client.stream.local_addr().unwrap().port();
+    let (ours, theirs) = (client.stream.peer_addr().unwrap(), client.stream.local_addr().unwrap());
+    let shown = |address: std::net::SocketAddr| match address.ip() {
+        std::net::IpAddr::V4(ip) => format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port()),
+        std::net::IpAddr::V6(_) => panic!("not here"),
+    };
+    let ends = format!(" {} {} ", shown(ours), shown(theirs));
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let line = table.lines().find(|line| {
-        let words: Vec<_> = line.split_ascii_whitespace().collect();
-        words[1].ends_with(&format!(":{ours:04X}")) && words[2].ends_with(&format!(":{theirs:04X}"))
-    });
+    let line = table.lines().find(|line| line.contains(&ends));
     let timer = line.expect("the accepted end").split_ascii_whitespace().nth(5).unwrap().to_owned();
     assert!(timer.starts_with("02:"), "{timer}");
+    // And `ss` the buffers: what was asked for, doubled for the kernel's own use.
+    let filter = format!("src {ours} and dst {theirs}");
+    let shown = std::process::Command::new("ss").args(["-tmnH", &filter]).output().expect("ss (iproute2)");
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(",rb16384,") && shown.contains(",tb16384,"), "{shown}");
 }
 
 #[tokio::test]

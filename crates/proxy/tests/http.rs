@@ -407,6 +407,28 @@ async fn an_answer_before_the_requests_end_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_on_gets_its_last_answer_whole() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = backend.local_addr().unwrap();
+    let bench = Bench::start(model(vec![forward("b")], &[("b", &[address])])).await;
+    for size in [2, 100_000] {
+        let mut client = bench.client().await;
+        client.send(&format!("GET / HTTP/1.1\r\nHost: a.test\r\n{CLOSE}")).await;
+        let (mut stream, _) = backend.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        client.send("more, which nobody will read").await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+        stream.write_all(&[head.into_bytes(), vec![b'x'; size]].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        client.stream.read_to_end(&mut answer).await.expect("an end, and no reset");
+        assert!(answer.ends_with(&vec![b'x'; size]), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test]
 async fn what_follows_a_refused_upgrade_is_not_a_request() {
     let mut origin = Origin::plain().await;
     let bench = bench_to(&origin).await;

@@ -49,5 +49,5 @@ impl Key {
 /// Whether a backend with this `appProtocol` can be served by HTTP/1.1 in the clear. Words that nobody standardised say nothing.
 pub(crate) fn speaks_http1(app_protocol: &str) -> bool {
     let word = app_protocol.rsplit('/').next().unwrap_or(app_protocol).to_ascii_lowercase();
-    !matches!(word.as_str(), "h2c" | "http2" | "grpc" | "grpc-web" | "https" | "tls" | "ws" | "wss")
+    !matches!(word.as_str(), "h2c" | "http2" | "grpc" | "grpc-web" | "https" | "tls" | "wss")
 }

@@ -10,6 +10,7 @@ use weir_model::ObjectName;
 use crate::Settings;
 use crate::condition::Conditions;
 use crate::envoy_proxy::{self, Parameters};
+use crate::features;
 use crate::resources::{Kind, Resources};
 use crate::status::{Merge, ObjectRef, StatusWriter, json as to_json};
 
@@ -56,7 +57,7 @@ pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut S
         let (envoy_proxy, parameters) = parameters.map_or_else(Default::default, |(name, parameters)| (Some(name), parameters));
         classes.insert(name.name.to_string(), Class { parameters: Arc::new(parameters), envoy_proxy });
         let object = ObjectRef::new(Kind::GatewayClass, "".into(), name.name.clone());
-        statuses.write(object, Merge::Whole, json!({ "conditions": to_json(&conditions) }));
+        statuses.write(object, Merge::Whole, json!({ "conditions": to_json(&conditions), "supportedFeatures": features::supported() }));
     }
     for (name, broken) in resources.gateway_classes.broken() {
         let controller = broken.object.get("spec").and_then(|it| it.get("controllerName")).and_then(|it| it.as_str());
@@ -65,7 +66,7 @@ pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut S
             conditions.no("Accepted", "Unsupported", format!("The object cannot be read: {}", broken.error));
             classes.insert(name.name.to_string(), Class { parameters: Arc::default(), envoy_proxy: None });
             let object = ObjectRef::new(Kind::GatewayClass, "".into(), name.name.clone());
-            statuses.write(object, Merge::Whole, json!({ "conditions": to_json(&conditions) }));
+            statuses.write(object, Merge::Whole, json!({ "conditions": to_json(&conditions), "supportedFeatures": features::supported() }));
         }
     }
     classes

@@ -14,6 +14,7 @@ mod class;
 mod condition;
 mod core;
 mod envoy_proxy;
+mod features;
 mod fields;
 mod gateway;
 mod grants;
@@ -32,6 +33,7 @@ mod time;
 mod translator;
 mod trust;
 
+pub use features::SUPPORTED_FEATURES;
 pub use observed::{Observed, ProxyState, Settings};
 pub use output::{Output, ProxyPort, ProxySpec};
 pub use resources::{DecodeError, Kind, Resources};

@@ -226,14 +226,7 @@ fn is_http(listener: &ListenerState<'_>) -> bool {
 impl Read {
     /// What is wrong with the policy as a whole, or (`https`) only where TLS is ended.
     fn problems(&self, https: bool) -> Vec<String> {
-        let unmet =
-            |path: &String| format!("field {path} is not supported yet, so requests are answered 500 instead of being served unprotected");
-        let of_tls = |path: &&String| path.starts_with("spec.tls.");
-        if https {
-            let unmet = self.protecting.iter().filter(of_tls).map(unmet);
-            return self.tls.iter().flat_map(|it| it.invalid.clone()).chain(unmet).collect();
-        }
-        self.invalid.iter().cloned().chain(self.protecting.iter().filter(|it| !of_tls(it)).map(unmet)).collect()
+        if https { self.tls.iter().flat_map(|it| it.invalid.clone()).collect() } else { self.invalid.clone() }
     }
 
     fn warn(&self, conditions: &mut Conditions) {

@@ -45,7 +45,7 @@ func run(args []string) error {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		if err := serveLogs(int(port)); err != nil {
+		if err := serveLogs(client, int(port)); err != nil {
 			return err
 		}
 		if err := register(ctx, client, int32(port)); err != nil {

@@ -1,6 +1,7 @@
 //! `cargo xtask api`: asks our API server what `tests/api` asks, and compares with what the real one answers.
 
 mod case;
+mod documents;
 mod run;
 mod scrub;
 mod target;
@@ -12,13 +13,14 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::kube::build::Programs;
 use crate::kube::plane::Plane;
 use crate::{isolation, shell, tools};
 use case::Case;
 use target::{Target, Weir};
-use verdict::{Summary, Verdict};
+use verdict::{Found, Summary};
 
 const USAGE: &str = "\
 cargo xtask api [--live | --record] [--keep] [NAME...]
@@ -93,8 +95,11 @@ pub(crate) fn inside(args: &[String]) -> Result<bool> {
     let options = Options::parse(args)?;
     let programs = options.programs()?;
     let (folder, start) = (Path::new(folder), Instant::now());
-    let cases = Case::all(&shell::root()?.join("tests/api"), &options.filters)?;
-    if cases.is_empty() {
+    let tests = shell::root()?.join("tests/api");
+    let crds = crds(weir, folder)?;
+    let cases = Case::all(&tests, &options.filters)?;
+    let sets = documents::sets(&tests.join("documents"), &options.filters, &crds.definitions)?;
+    if cases.is_empty() && sets.is_empty() {
         bail!("no case is called like that");
     }
     let _weir = Weir::start(Path::new(weir), folder)?;
@@ -107,39 +112,58 @@ pub(crate) fn inside(args: &[String]) -> Result<bool> {
         (None, None)
     };
     prepare(&ours, &programs, None)?;
+    // Nobody writes statuses beside the real server either.
+    let scale = "kubectl -n envoy-gateway-system scale deployment envoy-gateway --replicas=0 && kubectl -n envoy-gateway-system wait --for=delete pod --all";
+    say(&ours, &programs, scale)?;
     if let Some(real) = &real {
-        prepare(real, &programs, Some(&crds(weir, folder)?))?;
+        prepare(real, &programs, Some(&crds.file))?;
     }
     println!("ready after {:.1} s", start.elapsed().as_secs_f32());
-    let verdicts = run::parallel(&cases, |case| verdict::of(case, &ours, real.as_ref(), &programs, options.record));
     let mut summary = Summary::default();
-    for (case, verdict) in cases.iter().zip(verdicts) {
-        summary.add(case, verdict.unwrap_or_else(|error| Verdict::broken(&error)));
+    let found = run::parallel(&cases, |case| verdict::of(case, &ours, real.as_ref(), &programs, options.record));
+    for (case, found) in cases.iter().zip(found) {
+        summary.add(&case.name, case.steps.len(), found.unwrap_or_else(|error| Found::broken(&error)));
     }
-    summary.print(start.elapsed());
-    Ok(summary.good())
+    let mut documents = Summary::default();
+    let found = run::parallel(&sets, |set| set.ask(&ours, real.as_ref(), options.record));
+    for (set, found) in sets.iter().zip(found) {
+        documents.add(&set.name, set.len(), found.unwrap_or_else(|error| Found::broken(&error)));
+    }
+    for (summary, questions) in [(&summary, "commands"), (&documents, "documents")] {
+        summary.print(questions);
+    }
+    println!("{:.0} s", start.elapsed().as_secs_f32());
+    Ok(summary.good() && documents.good())
 }
 
 /// Fills kubectl's cache of discovery once, for all cases, and serves Weir's kinds where they are not yet.
 fn prepare(target: &Target, programs: &Programs, crds: Option<&Path>) -> Result<()> {
     fs::create_dir_all(&target.folder).context("cannot make a folder")?;
-    let mut script = String::new();
     if let Some(crds) = crds {
-        script.push_str(&format!("kubectl create -f {0} && kubectl wait --for=condition=Established -f {0} && ", crds.display()));
+        say(target, programs, &format!("kubectl create -f {0} && kubectl wait --for=condition=Established -f {0}", crds.display()))?;
     }
-    script.push_str("kubectl api-resources");
-    let output = target.bash(programs, "default")?.args(["-c", &script]).output().context("cannot run bash")?;
+    say(target, programs, "kubectl api-resources")
+}
+
+/// Runs commands that must succeed.
+fn say(target: &Target, programs: &Programs, script: &str) -> Result<()> {
+    let output = target.bash(programs, "default")?.args(["-c", script]).output().context("cannot run bash")?;
     if !output.status.success() {
         bail!("{} is not ready: {}", target.name, String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }
 
-/// A file with the definitions of Weir's kinds.
-fn crds(weir: &str, folder: &Path) -> Result<PathBuf> {
+/// The definitions of Weir's kinds.
+struct Crds {
+    file: PathBuf,
+    definitions: Vec<Value>,
+}
+
+fn crds(weir: &str, folder: &Path) -> Result<Crds> {
     let mut command = Command::new(weir);
     command.arg("crds");
-    let file = folder.join("crds.yaml");
-    fs::write(&file, shell::output(command)?).context("cannot write the definitions")?;
-    Ok(file)
+    let (file, text) = (folder.join("crds.yaml"), shell::output(command)?);
+    fs::write(&file, &text).context("cannot write the definitions")?;
+    Ok(Crds { file, definitions: serde_saphyr::from_multiple(&text).context("weir crds writes YAML")? })
 }

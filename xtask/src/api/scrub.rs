@@ -20,7 +20,14 @@ pub(crate) fn scrub(text: &str, namespace: &str) -> String {
         rest = rest[length..].trim_start_matches('\r');
         rest = rest.strip_prefix('\n').unwrap_or(rest);
     }
-    tidied.trim_end().to_owned()
+    sort_causes(tidied.trim_end())
+}
+
+/// kubectl's list of causes in the order of the alphabet: a real server finds them in another order each time.
+fn sort_causes(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.chunk_by_mut(|one, next| one.starts_with("* ") && next.starts_with("* ")).for_each(|causes| causes.sort_unstable());
+    lines.join("\n")
 }
 
 /// An object in JSON that `text` begins with and that ends with a line, and its length.
@@ -44,6 +51,7 @@ fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.remove("managedFields");
+            order_causes(map);
             map.sort_keys();
             for (key, value) in map.iter_mut() {
                 match (key.as_str(), &*value) {
@@ -64,7 +72,27 @@ fn tidy(value: &mut Value) {
     }
 }
 
-fn words(text: &str) -> String {
+/// Puts a custom resource's causes in order, and the message that lists them.
+fn order_causes(status: &mut serde_json::Map<String, Value>) {
+    let Some(details) = status.get_mut("details").filter(|details| details["group"].as_str().is_some_and(|group| group.contains('.')))
+    else {
+        return;
+    };
+    let Some(causes) = details["causes"].as_array_mut().filter(|causes| causes.len() > 1) else { return };
+    let text = |cause: &Value| {
+        let part = |name: &str| cause[name].as_str().unwrap_or_default().to_owned();
+        format!("{}: {}", part("field"), part("message"))
+    };
+    causes.sort_by_key(text);
+    let list: Vec<String> = causes.iter().map(text).collect();
+    if let Some((before, _)) = status.get("message").and_then(Value::as_str).and_then(|message| message.split_once(" is invalid: [")) {
+        let message = format!("{before} is invalid: [{}]", list.join(", "));
+        status.insert("message".to_owned(), message.into());
+    }
+}
+
+/// The part of [`scrub`] that looks at words alone.
+pub(crate) fn words(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
 }
 
@@ -83,7 +111,11 @@ static WORDS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
         (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}", "TIME"),
         (r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
-        (r#"(resourceVersion"?: *)"[1-9]\d*""#, r#"$1"RV""#),
+        (r#"(resourceVersion\\*"?: *\\*")[1-9]\d*"#, "${1}RV"),
+        (r"(ResourceVersion in record \()\d+", "${1}RV"),
+        (r#"(pod-template-hash\\*"?[=:] *\\*"?)[a-z0-9]+"#, "${1}HASH"),
+        (r"\b[EIW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([a-z_]+\.go):\d+\]", "$1:"),
+        (r"\b127\.0\.0\.1:[67]443\b", "SERVER"),
         (r"(Resource Version: +)\d+", "${1}RV"),
         (r"(resource version: \d+ \()\d+", "${1}RV"),
         (r"(resource version: \d+, current: )\d+", "${1}RV"),

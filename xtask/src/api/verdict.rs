@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -13,60 +12,76 @@ use crate::kube::build::Programs;
 
 /// What came of a case.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct Found {
     /// What is wrong, for the terminal.
     complaints: Vec<String>,
+    /// Why answers differ on purpose.
+    differs: Vec<String>,
+    /// What is missing.
+    known: Vec<String>,
     /// It was asked a second time, and then all was well.
     second_try: bool,
 }
 
-impl Verdict {
+impl Found {
     /// A case that could not be run.
     pub(crate) fn broken(error: &anyhow::Error) -> Self {
-        Self { complaints: vec![format!("{error:#}\n")], second_try: false }
+        Self { complaints: vec![format!("{error:#}\n")], ..Self::default() }
+    }
+
+    /// Something is wrong.
+    pub(crate) fn complain(&mut self, text: String) {
+        self.complaints.push(text);
+    }
+
+    /// An answer is ours on purpose.
+    pub(crate) fn differs(&mut self, why: String) {
+        self.differs.push(why);
+    }
+
+    /// An answer is not yet what it should be.
+    pub(crate) fn known(&mut self, what: String) {
+        self.known.push(what);
     }
 }
 
 /// Asks and compares. What goes wrong is tried once more, alone with a fresh namespace: a machine under load is late at times, and a case waits
 /// only for so long.
-pub(crate) fn of(case: &Case, ours: &Target, real: Option<&Target>, programs: &Programs, record: bool) -> Result<Verdict> {
-    let attempt = |number: usize| -> Result<Vec<String>> {
-        let mut complaints = Vec::new();
+pub(crate) fn of(case: &Case, ours: &Target, real: Option<&Target>, programs: &Programs, record: bool) -> Result<Found> {
+    let attempt = |number: usize| -> Result<Found> {
+        let mut found = Found::default();
         let (real, ours) = (real.map(|real| ask(case, real, programs, number)).transpose()?, ask(case, ours, programs, number)?);
         if record {
             real.as_deref().map_or(Ok(()), |answers| case.record_real(answers))?;
             case.record_ours(&ours)?;
         }
         if let Some(answers) = real {
-            stands(case, &answers, &mut complaints)?;
+            stands(case, &answers, &mut found)?;
         }
-        compare(case, &ours, &mut complaints)?;
-        Ok(complaints)
+        compare(case, &ours, &mut found)?;
+        Ok(found)
     };
-    if record {
-        return Ok(Verdict { complaints: attempt(1)?, second_try: false });
-    }
     match attempt(1) {
-        Ok(complaints) if complaints.is_empty() => Ok(Verdict::default()),
+        Ok(found) if found.complaints.is_empty() || record => Ok(found),
         _ => {
-            let complaints = attempt(2)?;
-            Ok(Verdict { second_try: complaints.is_empty(), complaints })
+            let found = attempt(2)?;
+            Ok(Found { second_try: found.complaints.is_empty(), ..found })
         }
     }
 }
 
 /// Whether the recorded answers are what the real server says today.
-fn stands(case: &Case, answers: &[String], complaints: &mut Vec<String>) -> Result<()> {
+fn stands(case: &Case, answers: &[String], found: &mut Found) -> Result<()> {
     for ((step, recorded), answer) in case.steps.iter().zip(case.real()?).zip(answers) {
         if recorded.as_ref() != Some(answer) {
             let difference = difference(recorded.as_deref().unwrap_or_default(), answer)?;
-            complaints.push(format!("$ {}\nthe real server does not say what is recorded (--record)\n{difference}", step.command));
+            found.complain(format!("$ {}\nthe real server does not say what is recorded (--record)\n{difference}", step.command));
         }
     }
     Ok(())
 }
 
-fn compare(case: &Case, answers: &[String], complaints: &mut Vec<String>) -> Result<()> {
+fn compare(case: &Case, answers: &[String], found: &mut Found) -> Result<()> {
     let recorded = case.real()?.into_iter().zip(case.ours()?);
     for ((step, (real, ours)), answer) in case.steps.iter().zip(recorded).zip(answers) {
         let real = real.unwrap_or_default();
@@ -74,18 +89,25 @@ fn compare(case: &Case, answers: &[String], complaints: &mut Vec<String>) -> Res
             Relation::Equal if real == *answer => continue,
             Relation::Equal => format!("- the real server, + ours\n{}", difference(&real, answer)?),
             Relation::Known(_) | Relation::Differs(_) if real == *answer => "they answer alike now: remove its mark\n".to_owned(),
-            Relation::Known(_) => continue,
-            Relation::Differs(_) if ours.as_ref() == Some(answer) => continue,
+            Relation::Known(what) => {
+                found.known(what.clone());
+                continue;
+            }
+            Relation::Differs(why) if ours.as_ref() == Some(answer) => {
+                found.differs(why.clone());
+                continue;
+            }
             Relation::Differs(_) => {
                 format!("- recorded as ours, + what we say now (--record)\n{}", difference(ours.as_deref().unwrap_or_default(), answer)?)
             }
         };
-        complaints.push(format!("$ {}\n{why}", step.command));
+        found.complain(format!("$ {}\n{why}", step.command));
     }
     Ok(())
 }
 
-fn difference(old: &str, new: &str) -> Result<String> {
+/// What is to be changed in `old` to have `new`, for the terminal.
+pub(crate) fn difference(old: &str, new: &str) -> Result<String> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     for (name, text) in [("old", old), ("new", new)] {
         fs::write(folder.path().join(name), format!("{text}\n")).context("cannot write a temporary file")?;
@@ -94,40 +116,32 @@ fn difference(old: &str, new: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&diff.stdout).lines().skip(2).map(|line| format!("    {line}\n")).collect())
 }
 
-/// Over all cases.
+/// Over all cases, or over all documents.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
-    equal: usize,
+    cases: usize,
+    asked: usize,
     differs: Vec<String>,
     known: Vec<String>,
     second_tries: Vec<String>,
     failed: Vec<String>,
-    steps: usize,
 }
 
 impl Summary {
-    /// Counts a case, and prints what is wrong with it.
-    pub(crate) fn add(&mut self, case: &Case, verdict: Verdict) {
-        self.steps += case.steps.len();
-        if verdict.second_try {
-            self.second_tries.push(case.name.clone());
+    /// Counts a case that asked so many questions, and prints what is wrong with it.
+    pub(crate) fn add(&mut self, name: &str, asked: usize, found: Found) {
+        self.cases += 1;
+        self.asked += asked;
+        if found.second_try {
+            self.second_tries.push(name.to_owned());
         }
-        if !verdict.complaints.is_empty() {
-            println!("== {}", case.name);
-            verdict.complaints.iter().for_each(|complaint| print!("{complaint}"));
-            self.failed.push(case.name.clone());
-            return;
+        if !found.complaints.is_empty() {
+            println!("== {name}");
+            found.complaints.iter().for_each(|complaint| print!("{complaint}"));
+            self.failed.push(format!("{name} ({} answers)", found.complaints.len()));
         }
-        let known = case.steps.iter().any(|step| matches!(step.relation, Relation::Known(_)));
-        let differs = case.steps.iter().any(|step| matches!(step.relation, Relation::Differs(_)));
-        for step in &case.steps {
-            match &step.relation {
-                Relation::Known(what) => self.known.push(format!("{}: {what}", case.name)),
-                Relation::Differs(why) => self.differs.push(format!("{}: {why}", case.name)),
-                Relation::Equal => {}
-            }
-        }
-        self.equal += usize::from(!known && !differs);
+        self.differs.extend(found.differs.into_iter().map(|why| format!("{name}: {why}")));
+        self.known.extend(found.known.into_iter().map(|what| format!("{name}: {what}")));
     }
 
     /// Whether no case failed.
@@ -136,26 +150,29 @@ impl Summary {
     }
 
     /// Prints the counts.
-    pub(crate) fn print(&self, took: Duration) {
+    pub(crate) fn print(&self, questions: &str) {
         for (title, lines) in [
             ("different on purpose", &self.differs),
             ("missing", &self.known),
             ("only at the second try", &self.second_tries),
             ("FAILED", &self.failed),
         ] {
+            let mut lines = lines.clone();
+            lines.sort();
+            lines.dedup();
             if !lines.is_empty() {
                 println!("{title}:");
                 lines.iter().for_each(|line| println!("  {line}"));
             }
         }
+        let equal = self.asked - self.differs.len() - self.known.len();
         println!(
-            "{} commands; cases: {} as the real server, {} answers different on purpose, {} answers known to be wrong, {} cases failed; {:.0} s",
-            self.steps,
-            self.equal,
+            "{} cases, {} {questions}: {equal} answered alike, {} otherwise on purpose, {} known to be wrong; {} cases failed",
+            self.cases,
+            self.asked,
             self.differs.len(),
             self.known.len(),
-            self.failed.len(),
-            took.as_secs_f32()
+            self.failed.len()
         );
     }
 }

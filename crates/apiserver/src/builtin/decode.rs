@@ -150,6 +150,10 @@ impl Decoder {
                 self.value(child, field)?;
                 self.fields.pop();
             } else if let Additional::Schema(child) = &node.additional {
+                // A null in a map of strings is an empty one, as Go reads it.
+                if field.is_null() && child.kind == Type::String {
+                    *field = Value::from("");
+                }
                 self.value(child, field)?;
             } else if !node.preserve && matches!(node.additional, Additional::None) {
                 self.unknown.push(self.path.clone());

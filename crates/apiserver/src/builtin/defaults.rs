@@ -130,6 +130,9 @@ fn endpoints(object: &mut Map<String, Value>) {
 }
 
 fn endpoint_slice(object: &mut Map<String, Value>) {
+    for endpoint in each(object, "endpoints") {
+        missing(endpoint, "conditions", || json!({}));
+    }
     for port in each(object, "ports") {
         missing(port, "name", || json!(""));
         missing(port, "protocol", || json!("TCP"));

@@ -111,13 +111,13 @@ fn owners(owners: &Value) -> Vec<FieldError> {
 fn finalizers(finalizers: &Value) -> Vec<FieldError> {
     const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
     let mut errors = Vec::new();
-    for finalizer in finalizers.as_array().into_iter().flatten() {
+    for (index, finalizer) in finalizers.as_array().into_iter().flatten().enumerate() {
         let name = finalizer.as_str().unwrap_or_default();
         errors.extend(names::qualified_name(name).iter().map(|e| FieldError::invalid("metadata.finalizers", finalizer, e)));
         // Domain names without a slash are common on custom kinds (`gateway-exists-finalizer.gateway.networking.k8s.io`) and on CRDs.
         if !name.contains(['/', '.']) && !STANDARD.contains(&name) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid("metadata.finalizers", finalizer, detail));
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{index}]"), finalizer, detail));
         }
     }
     errors

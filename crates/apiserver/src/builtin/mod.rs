@@ -3,8 +3,9 @@
 mod decode;
 mod defaults;
 mod kinds;
+mod merging;
 pub mod meta;
-mod names;
+pub(crate) mod names;
 mod quantity;
 mod schemas;
 #[cfg(test)]

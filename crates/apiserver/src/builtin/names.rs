@@ -48,7 +48,7 @@ pub(super) fn label(value: &str) -> Vec<String> {
 pub(super) fn subdomain(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if value.len() > SUBDOMAIN_LONGEST {
-        errors.push(too_long(SUBDOMAIN_LONGEST));
+        errors.push(format!("must be no more than {SUBDOMAIN_LONGEST} characters"));
     }
     if !value.split('.').all(is_label) {
         let what = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
@@ -58,7 +58,7 @@ pub(super) fn subdomain(value: &str) -> Vec<String> {
 }
 
 /// What is wrong with the key of a label or annotation.
-pub(super) fn qualified_name(key: &str) -> Vec<String> {
+pub(crate) fn qualified_name(key: &str) -> Vec<String> {
     let what = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
     let examples = ["MyName", "my.name", "123-abc"];
     let mut errors = Vec::new();

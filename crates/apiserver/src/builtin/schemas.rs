@@ -65,7 +65,9 @@ pub(crate) fn definitions(wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
     for add in META {
         add(&mut generator);
     }
-    generator.take_definitions(false)
+    let mut definitions = generator.take_definitions(false);
+    super::merging::annotate(&mut definitions);
+    definitions
 }
 
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What the server refuses, by kind: the mistakes that people make, in the words they find when they search.
 
 mod pod;
+mod rbac;
 mod service;
 mod workload;
 
@@ -25,8 +26,11 @@ pub(super) fn check(kind: &Builtin, new: &Value, old: Option<&Value>) -> Vec<Fie
         ("", "Secret") => secret(new, old, &mut errors),
         ("", "Service") => service::check(new, old, &mut errors),
         ("", "Pod") => pod::check(&new["spec"], "spec", &mut errors),
+        ("", "Namespace") => namespace(new, &mut errors),
         ("", "Event") => event(new, &mut errors),
         ("apps", _) => workload::check(kind.kind, new, old, &mut errors),
+        ("coordination.k8s.io", "Lease") => lease(new, &mut errors),
+        ("rbac.authorization.k8s.io", _) => rbac::check(kind.kind, new, &mut errors),
         ("batch", "Job") => workload::check_job(new, &mut errors),
         _ => {}
     }
@@ -118,6 +122,26 @@ fn secret(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
         _ => &[],
     };
     errors.extend(needed.iter().filter(|key| new["data"][**key].is_null()).map(|key| FieldError::required(format!("data[{key}]"), "")));
+}
+
+fn lease(new: &Value, errors: &mut Vec<FieldError>) {
+    for key in ["leaseDurationSeconds", "leaseTransitions"] {
+        let (value, least) = (&new["spec"][key], i64::from(key == "leaseDurationSeconds"));
+        if value.as_i64().is_some_and(|number| number < least) {
+            let detail = if least == 1 { "must be greater than 0" } else { "must be greater than or equal to 0" };
+            errors.push(FieldError::invalid(format!("spec.{key}"), value, detail));
+        }
+    }
+}
+
+fn namespace(new: &Value, errors: &mut Vec<FieldError>) {
+    let phase = &new["status"]["phase"];
+    let detail = match (new["metadata"]["deletionTimestamp"].is_null(), phase.as_str().unwrap_or_default()) {
+        (true, "" | "Active") | (false, "Terminating") => return,
+        (true, _) => "may only be 'Active' if `deletionTimestamp` is empty",
+        (false, _) => "may only be 'Terminating' if `deletionTimestamp` is not empty",
+    };
+    errors.push(FieldError::invalid("status.Phase", phase, detail));
 }
 
 /// An Event of a namespaced object lives in the object's namespace, one of a cluster-scoped object in `default`.

@@ -67,7 +67,9 @@ mod tests {
                 "metadata": {"name": name, "namespace": "default", "creationTimestamp": "1970-01-01T00:00:00Z"}, "lastTimestamp": last,
             });
             let key = Key::new(&EVENTS.into(), "default", name);
-            api.commit(Change { key, expect: Expect::Absent, object: Some(object), guard: None }).await.unwrap();
+            api.commit(Change { key, expect: Expect::Absent, object: Some(object), managed: Default::default(), guard: None })
+                .await
+                .unwrap();
         }
         let left = || api.store.list(EVENTS, None).0.iter().map(|e| e.value.name().to_owned()).collect::<Vec<_>>();
         sweep(&api, KEPT - 1).await;

@@ -33,6 +33,8 @@ struct Owners {
     alive: usize,
     /// There, but waiting for this object to go first.
     waiting: Vec<String>,
+    /// Nowhere.
+    gone: Vec<String>,
     total: usize,
 }
 
@@ -41,12 +43,12 @@ fn owners(api: &Api, object: &Value) -> Owners {
     for reference in object.owner_references() {
         owners.total += 1;
         let uid = reference.get("uid").and_then(Value::as_str).unwrap_or_default();
-        let Some(key) = api.store.by_uid(uid) else { continue };
         // An owner in another namespace is no owner.
-        if !key.namespace.is_empty() && &*key.namespace != object.namespace() {
+        let reachable = |key: &Key| key.namespace.is_empty() || &*key.namespace == object.namespace();
+        let Some(owner) = api.store.by_uid(uid).filter(reachable).and_then(|key| api.store.get(&key)) else {
+            owners.gone.push(uid.to_owned());
             continue;
-        }
-        let Some(owner) = api.store.get(&key) else { continue };
+        };
         if owner.value.is_deleting() && owner.value.finalizers().contains(&FOREGROUND) {
             owners.waiting.push(uid.to_owned());
         } else {
@@ -56,11 +58,12 @@ fn owners(api: &Api, object: &Value) -> Owners {
     owners
 }
 
-/// Deletes an object all of whose owners are gone (or wait for it). An owner that waits is let go when another one stays.
+/// Deletes an object all of whose owners are gone (or wait for it). Owners that wait or are gone are let go when another one stays.
 async fn abandon(api: &Api, resource: &Resource, key: &Key, stored: &Stored) -> Result<(), ApiError> {
     let owners = owners(api, &stored.value);
-    if owners.alive > 0 && !owners.waiting.is_empty() {
-        return rewrite(api, key, |object| disown(object, &owners.waiting)).await;
+    let left: Vec<String> = owners.waiting.iter().chain(&owners.gone).cloned().collect();
+    if owners.alive > 0 && !left.is_empty() {
+        return rewrite(api, key, |object| disown(object, &left)).await;
     }
     if owners.total == 0 || owners.alive > 0 {
         return Ok(());

@@ -2,6 +2,7 @@
 
 mod paths;
 mod schemas;
+mod swagger;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ pub enum Described<'a> {
         version: &'a str,
     },
 }
+
+pub(crate) use swagger::swagger;
 
 /// One document, ready to serve.
 #[derive(Clone, Debug)]

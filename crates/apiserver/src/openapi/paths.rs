@@ -58,7 +58,9 @@ pub(super) fn add(kind: &Kind<'_>, paths: &mut Map<String, Value>) {
 
 fn patch_body(kind: &Kind<'_>) -> Value {
     let schema = json!({"schema": {"type": "object"}});
-    let mut content = json!({"application/json-patch+json": schema, "application/merge-patch+json": schema});
+    let mut content = json!({
+        "application/apply-patch+yaml": schema, "application/json-patch+json": schema, "application/merge-patch+json": schema,
+    });
     // kubectl has no type of its own to make a strategic patch of a CustomResourceDefinition with.
     if !kind.is_custom() && kind.kind != "CustomResourceDefinition" {
         content["application/strategic-merge-patch+json"] = schema;
@@ -85,7 +87,11 @@ fn read(kind: &Kind<'_>, action: &str) -> Value {
 }
 
 fn write(kind: &Kind<'_>, action: &str, content: Value) -> Value {
-    let parameters = json!([query("dryRun"), query("fieldManager"), query("fieldValidation")]);
+    let mut parameters = vec![query("dryRun"), query("fieldManager"), query("fieldValidation")];
+    if action == "patch" {
+        parameters.push(query("force"));
+    }
+    let parameters = Value::Array(parameters);
     let mut operation = operation(kind, action, parameters, reference(&kind.definition));
     operation["requestBody"] = json!({"required": true, "content": content});
     operation

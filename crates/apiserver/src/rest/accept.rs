@@ -30,6 +30,12 @@ impl Accept {
         let Some(header) = header.filter(|h| !h.trim().is_empty()) else { return Ok(Self::JSON) };
         header.split(',').find_map(|range| acceptable(range, discovery)).ok_or_else(|| {
             let known = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+            // A type that nobody has is refused elsewhere than a shape that this object has not.
+            if !header.contains("application/json") && !header.contains("application/vnd.kubernetes.protobuf") {
+                let mut error = ApiError::new(406, "NotAcceptable", format!("406: Not Acceptable\n\nAvailable representations: {known}"));
+                error.details = Some(Box::new(serde_json::json!({})));
+                return error;
+            }
             ApiError::new(406, "NotAcceptable", format!("only the following media types are accepted: {known}"))
         })
     }

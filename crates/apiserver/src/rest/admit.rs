@@ -61,8 +61,8 @@ pub(crate) fn refused(resource: &Resource, refused: &FieldsRefused) -> ApiError 
     ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {refused}"))
 }
 
-/// Sets the kind's defaults and what only the server can give (cluster addresses, a namespace's phase, a CRD's status).
-pub(crate) fn complete(api: &Api, resource: &Resource, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+/// Sets the kind's defaults.
+pub(crate) fn default(resource: &Resource, object: &mut Value, old: Option<&Value>) {
     if resource.is("", "services") {
         services::keep_allotted(object, old);
     }
@@ -70,6 +70,10 @@ pub(crate) fn complete(api: &Api, resource: &Resource, object: &mut Value, old: 
         Origin::Builtin(builtin) => builtin.default(object),
         Origin::Custom(structural) => structural.default(object),
     }
+}
+
+/// Sets what only the server can give: cluster addresses, a namespace's phase, a CRD's status.
+pub(crate) fn allot(api: &Api, resource: &Resource, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
     if resource.is("", "namespaces") && old.is_none() {
         new_namespace(object);
     }

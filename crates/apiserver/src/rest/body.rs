@@ -41,6 +41,33 @@ pub(crate) fn decode(request: &Request) -> Result<Decoded, ApiError> {
     }
 }
 
+/// Decodes a configuration that is to be applied: YAML, of which JSON is a part.
+pub(crate) fn decode_applied(request: &Request) -> Result<Value, ApiError> {
+    let decoded = match serde_json::from_slice(&request.body) {
+        Ok(value) => Ok(value),
+        Err(_) => yaml(&request.body),
+    };
+    match decoded {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(other) => {
+            let found = match other {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Number(_) => "number",
+                Value::Bool(_) => "bool",
+                _ => return Err(ApiError::bad_request("invalid object type: /, Kind=")),
+            };
+            Err(ApiError::bad_request(format!(
+                "error decoding patch: error unmarshaling JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )))
+        }
+        Err(mut error) => {
+            error.message = format!("error decoding patch: {}", error.message);
+            Err(error)
+        }
+    }
+}
+
 /// Decodes an object of this resource's kind and checks that it says so.
 pub(crate) fn decode_kind(request: &Request, resource: &Resource) -> Result<Decoded, ApiError> {
     let mut decoded = decode(request).map_err(|mut error| {
@@ -72,6 +99,15 @@ fn summary(body: &[u8]) -> String {
 }
 
 fn check_kind(object: &mut Value, resource: &Resource, body: &[u8]) -> Result<(), ApiError> {
+    // What leaves out both is taken for what the path says, where the kinds are the server's own.
+    if !resource.is_custom()
+        && let Value::Object(map) = object
+        && !map.contains_key("kind")
+        && !map.contains_key("apiVersion")
+    {
+        map.insert("kind".to_owned(), Value::from(resource.kind.as_str()));
+        map.insert("apiVersion".to_owned(), Value::from(resource.api_version()));
+    }
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let (kind, version) = (text("kind"), text("apiVersion"));
     if !object.is_object() || kind.is_empty() {

@@ -1,11 +1,10 @@
 //! DELETE of a collection.
 
-use serde_json::Value;
-
+use super::Target;
 use super::accept::Accept;
 use super::deletion::{DeleteOptions, remove};
+use super::present::{self, ListMeta};
 use super::route::Request;
-use super::{Target, present};
 use crate::api::Api;
 use crate::object::ObjectExt;
 use crate::registry::Resource;
@@ -29,6 +28,5 @@ pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resour
             Err(error) => return Err(error),
         }
     }
-    let values: Vec<&Value> = done.iter().map(|o| &o.value).collect();
-    present::many(api, resource, accept, &request.query, api.store.version(), &values)
+    present::many(api, resource, accept, &request.query, ListMeta::whole(api.store.version()), &done)
 }

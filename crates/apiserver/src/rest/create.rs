@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::accept::Accept;
 use super::options::WriteOptions;
 use super::route::Request;
-use super::{ATTEMPTS, Target, admit, body, present};
+use super::update::Part;
+use super::{ATTEMPTS, Target, admit, body, owners, present};
 use crate::api::Api;
+use crate::apply::{Managed, Managers, Operation, Who};
 use crate::events;
 use crate::object::{ObjectExt, now};
 use crate::registry::{CRDS, Resource};
@@ -40,8 +42,10 @@ pub(super) async fn post(
     if resource.group == "events.k8s.io" {
         object = events::to_core(&object);
     }
-    let stored = create(api, &api.keeper(resource), object, options.dry_run).await?;
-    Ok(present::one(api, resource, accept, &request.query, 201, &stored.value)?.warnings(&warnings))
+    let keeper = api.keeper(resource);
+    let who = owners::who(request, &options, &keeper, Part::Main, Operation::Update);
+    let stored = create(api, &keeper, object, options.dry_run, Owner::Writer(&who)).await?;
+    Ok(present::one(api, resource, accept, &request.query, 201, &stored)?.warnings(&warnings))
 }
 
 /// Puts the object into the namespace of the path.
@@ -63,8 +67,23 @@ fn place(object: &mut Value, target: &Target, resource: &Resource) -> Result<(),
     Ok(())
 }
 
+/// Whose the fields of a new object are.
+#[derive(Debug)]
+pub(crate) enum Owner<'a> {
+    /// The server's own: nobody is told apart until somebody applies.
+    Nobody,
+    Writer(&'a Who),
+    Applied(Managers),
+}
+
 /// Completes, checks and stores a new object. A dry run answers what would be stored, without a version.
-pub(crate) async fn create(api: &Api, resource: &Resource, mut object: Value, dry_run: bool) -> Result<Arc<Stored>, ApiError> {
+pub(crate) async fn create(
+    api: &Api,
+    resource: &Resource,
+    mut object: Value,
+    dry_run: bool,
+    owner: Owner<'_>,
+) -> Result<Arc<Stored>, ApiError> {
     if !object.resource_version().is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
@@ -80,26 +99,37 @@ pub(crate) async fn create(api: &Api, resource: &Resource, mut object: Value, dr
     {
         map.shift_remove("status");
     }
+    let given = Managed::take_from(&mut object);
     begin(resource, &mut object);
     for _ in 0..ATTEMPTS {
         let mut attempt = object.clone();
         if generated {
             attempt.set_meta("name", generated_name(&generate));
         }
-        admit::complete(api, resource, &mut attempt, None)?;
+        admit::default(resource, &mut attempt, None);
+        let managed = match &owner {
+            Owner::Nobody => Managed::default(),
+            Owner::Writer(who) => owners::created(resource, &attempt, given.as_ref(), who),
+            Owner::Applied(managers) => Managed::new(managers),
+        };
+        admit::allot(api, resource, &mut attempt, None)?;
         admit::validate(resource, &attempt, None)?;
         let key = Key::new(&resource.shelf, attempt.namespace(), attempt.name());
         let guard = guard(api, resource, &attempt)?;
-        if api.store.get(&key).is_some() {
+        if let Some(old) = api.store.get(&key) {
             if generated {
                 continue;
             }
-            return Err(ApiError::already_exists(resource, attempt.name()));
+            let mut error = ApiError::already_exists(resource, attempt.name());
+            if old.value.is_deleting() {
+                error.message = format!("object is being deleted: {}", error.message);
+            }
+            return Err(error);
         }
         if dry_run {
-            return Ok(Arc::new(Stored { value: attempt, version: 0 }));
+            return Ok(Stored::new(attempt, managed, 0));
         }
-        match api.commit(Change { key, expect: Expect::Absent, object: Some(attempt), guard }).await {
+        match api.commit(Change { key, expect: Expect::Absent, object: Some(attempt), managed, guard }).await {
             // Somebody else made it, or the namespace changed: look again.
             Err(CommitError::Stale) => {}
             other => return Ok(other?),
@@ -110,7 +140,7 @@ pub(crate) async fn create(api: &Api, resource: &Resource, mut object: Value, dr
 
 /// Metadata that every new object gets, whatever it came with.
 fn begin(resource: &Resource, object: &mut Value) {
-    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "resourceVersion", "generation"] {
+    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"] {
         object.unset_meta(key);
     }
     object.set_meta("uid", uuid::Uuid::new_v4().to_string());

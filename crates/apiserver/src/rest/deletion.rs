@@ -53,6 +53,12 @@ impl DeleteOptions {
             let from_body = given.pointer(pointer).and_then(Value::as_str);
             from_body.or_else(|| request.query.get(key)).map(str::to_owned)
         };
+        if given.get("orphanDependents").is_some_and(|orphan| !orphan.is_null())
+            && let Some(policy) = text("/propagationPolicy", "propagationPolicy")
+        {
+            let message = format!("Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set");
+            return Err(ApiError::invalid_options("DeleteOptions", "propagationPolicy", "FieldValueInvalid", message));
+        }
         let propagation = match text("/propagationPolicy", "propagationPolicy").as_deref() {
             None if given.get("orphanDependents") == Some(&Value::Bool(true)) => Some(Propagation::Orphan),
             None => None,
@@ -65,12 +71,16 @@ impl DeleteOptions {
                 return Err(ApiError::invalid_options("DeleteOptions", "propagationPolicy", "FieldValueNotSupported", message));
             }
         };
-        let in_body: Vec<&str> = given.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let dry_run: Vec<&str> = if in_body.is_empty() { request.query.all("dryRun").collect() } else { in_body };
-        let grace = given.get("gracePeriodSeconds").and_then(Value::as_i64);
+        let dry_in_body: Vec<&str> =
+            given.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let dry_run: Vec<&str> = if dry_in_body.is_empty() { request.query.all("dryRun").collect() } else { dry_in_body };
+        let in_query = request.query.get("gracePeriodSeconds").map(|text| {
+            text.parse::<i64>().map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+        });
+        let (in_query, in_body) = (in_query.transpose()?, given.get("gracePeriodSeconds").and_then(Value::as_i64));
         Ok(Self {
             propagation,
-            grace: grace.or_else(|| request.query.get("gracePeriodSeconds")?.parse().ok()),
+            grace: in_body.or(in_query),
             uid: text("/preconditions/uid", ""),
             version: text("/preconditions/resourceVersion", ""),
             dry_run: dry_run_of(&dry_run, "DeleteOptions")?,
@@ -94,7 +104,7 @@ pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resour
     let done = remove(api, resource, &key, &options).await?;
     let shows_object = !done.gone || resource.is("", "services") || resource.is("", "pods");
     if shows_object {
-        return present::one(api, resource, accept, &request.query, 200, &done.object.value);
+        return present::one(api, resource, accept, &request.query, 200, &done.object);
     }
     Ok(Reply::json(200, &deleted(resource, name, done.object.value.uid())))
 }
@@ -113,7 +123,7 @@ pub(crate) async fn remove(api: &Api, resource: &Resource, key: &Key, options: &
             Step::Mark(object) => (false, Some(object)),
         };
         if options.dry_run {
-            let object = object.map_or(old, |value| Arc::new(Stored { value, version: 0 }));
+            let object = object.map_or_else(|| Arc::clone(&old), |value| Stored::new(value, old.managed.clone(), 0));
             return Ok(Deleted { gone, object });
         }
         match api.replace(key, &old, object).await {

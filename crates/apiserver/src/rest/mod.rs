@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod admit;
+mod apply;
 mod binding;
 mod body;
 mod collection;
@@ -10,6 +11,8 @@ pub(crate) mod deletion;
 mod duplicates;
 mod logs;
 mod options;
+mod owners;
+mod paging;
 mod patch;
 mod path;
 mod present;
@@ -25,7 +28,7 @@ pub(crate) mod update;
 
 pub(crate) use accept::{Accept, Shape};
 pub(crate) use path::Target;
-pub(crate) use present::{present, table};
+pub(crate) use present::{Partial, Shown, table};
 pub(crate) use query::Query;
 pub(crate) use read::wanted_version;
 pub(crate) use reply::{Body, Reply, body_stream};

@@ -12,10 +12,14 @@ pub(crate) enum FieldValidation {
 }
 
 /// Options of one write.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct WriteOptions {
     pub(crate) validation: FieldValidation,
     pub(crate) dry_run: bool,
+    /// `fieldManager`, when one is named.
+    pub(crate) manager: Option<String>,
+    /// An applier takes what others own.
+    pub(crate) force: bool,
 }
 
 impl WriteOptions {
@@ -30,16 +34,43 @@ impl WriteOptions {
                 return Err(ApiError::invalid_options(kind, "fieldValidation", "FieldValueNotSupported", text));
             }
         };
-        if query.get("fieldManager").is_some_and(|m| m.len() > 128) {
-            let text = "Too long: may not be more than 128 bytes";
-            return Err(ApiError::invalid_options(kind, "fieldManager", "FieldValueTooLong", text));
-        }
+        let manager = query.get("fieldManager");
+        check_manager(manager.unwrap_or_default(), kind)?;
+        let dry_run: Vec<&str> = query.all("dryRun").collect();
+        Ok(Self { validation, dry_run: dry_run_of(&dry_run, kind)?, manager: manager.map(str::to_owned), force: query.flag("force") })
+    }
+
+    /// Options of a patch that is no configuration to apply.
+    pub(crate) fn of_patch(query: &Query) -> Result<Self, ApiError> {
         if query.get("force").is_some() {
             let text = "Forbidden: may not be specified for non-apply patch";
-            return Err(ApiError::invalid_options(kind, "force", "FieldValueForbidden", text));
+            return Err(ApiError::invalid_options("PatchOptions", "force", "FieldValueForbidden", text));
         }
-        let dry_run: Vec<&str> = query.all("dryRun").collect();
-        Ok(Self { validation, dry_run: dry_run_of(&dry_run, kind)? })
+        Self::from_query(query, "PatchOptions")
+    }
+
+    /// Options of a configuration to apply.
+    pub(crate) fn of_apply(query: &Query) -> Result<Self, ApiError> {
+        if query.get("fieldManager").is_none() {
+            let text = "Required value: is required for apply patch";
+            return Err(ApiError::invalid_options("PatchOptions", "fieldManager", "FieldValueRequired", text));
+        }
+        Self::from_query(query, "PatchOptions")
+    }
+}
+
+fn check_manager(manager: &str, kind: &str) -> Result<(), ApiError> {
+    if manager.len() > 128 {
+        let text = "Too long: may not be more than 128 bytes";
+        return Err(ApiError::invalid_options(kind, "fieldManager", "FieldValueTooLong", text));
+    }
+    match manager.char_indices().find(|(_, c)| c.is_control()) {
+        None => Ok(()),
+        Some((at, c)) => {
+            let shown = crate::schema::text::quoted(manager);
+            let text = format!("Invalid value: {shown}: invalid character U+{:04X} (at position {at})", u32::from(c));
+            Err(ApiError::invalid_options(kind, "fieldManager", "FieldValueInvalid", text))
+        }
     }
 }
 

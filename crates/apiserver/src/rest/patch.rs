@@ -1,4 +1,4 @@
-//! PATCH: JSON merge patch, strategic merge patch, JSON patch.
+//! PATCH: JSON merge patch, strategic merge patch, JSON patch. Server-side apply goes its own way.
 
 use std::sync::Arc;
 
@@ -11,16 +11,17 @@ use super::body::Decoded;
 use super::options::WriteOptions;
 use super::present::{one, present as shown};
 use super::route::Request;
-use super::update::{Part, change, check_place};
-use super::{Target, admit};
+use super::update::{Made, Part, change, check_place};
+use super::{Target, admit, apply, owners};
 use crate::api::Api;
+use crate::apply::Operation;
 use crate::events;
 use crate::patch;
 use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::Key;
+use crate::store::{Key, Stored};
 
 /// A patch as it was sent.
 #[derive(Debug)]
@@ -44,14 +45,6 @@ impl Patch {
                 let operations =
                     serde_json::from_slice(&request.body).map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
                 Ok(Self::Json(operations))
-            }
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
-                let strategic = if resource.is_custom() { "" } else { ", application/strategic-merge-patch+json" };
-                let message = format!(
-                    "server-side apply is not supported by this server yet, use client-side apply (kubectl apply without --server-side); \
-                     {unknown}: {accepted}{strategic}"
-                );
-                Err(ApiError::unsupported_media(message))
             }
             _ => Err(ApiError::unsupported_media("415: Unsupported Media Type")),
         }
@@ -81,7 +74,7 @@ impl Patch {
     /// the way Go prints a map.
     fn refused(&self, patched: &Value, why: &str) -> ApiError {
         let shown = match self {
-            Self::Strategic(changes) => go_value(changes),
+            Self::Strategic(changes) => crate::schema::text::go_value(changes),
             _ => patched.to_string(),
         };
         let message = format!("Invalid value: {}: {why}", Value::from(shown));
@@ -111,21 +104,6 @@ fn object(body: &[u8]) -> Result<Value, ApiError> {
     Err(ApiError::bad_request(message))
 }
 
-/// `map[spec:map[replicas:1]]`: how Go prints decoded JSON, keys sorted.
-fn go_value(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(go_value).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
-            pairs.sort_by_key(|(key, _)| key.as_str());
-            format!("map[{}]", pairs.iter().map(|(k, v)| format!("{k}:{}", go_value(v))).collect::<Vec<_>>().join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
 pub(super) async fn patch(
     api: &Api,
     request: &Request,
@@ -134,13 +112,18 @@ pub(super) async fn patch(
     part: Part,
     accept: Accept,
 ) -> Result<Reply, ApiError> {
+    if request.media_type() == "application/apply-patch+yaml" {
+        return apply::patch(api, request, target, resource, part, accept).await;
+    }
     let patch = Patch::parse(request, resource)?;
-    let options = WriteOptions::from_query(&request.query, "PatchOptions")?;
+    let options = WriteOptions::of_patch(&request.query)?;
     let name = target.name.as_deref().unwrap_or_default();
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
     let warnings = Mutex::new(Vec::new());
-    let make = |old: &Value| {
-        let patched = patch.apply(resource, &shown(resource, old))?;
+    let make = |old: &Stored| {
+        // A JSON patch may go into the list of owners; the others replace it as a whole, if they name it.
+        let whole = matches!(patch, Patch::Json(_)).then(|| old.whole());
+        let patched = patch.apply(resource, &shown(resource, whole.as_ref().unwrap_or(&old.value)))?;
         let mut decoded = Decoded { object: patched.clone(), duplicates: Vec::new() };
         let found = admit::fields(resource, &mut decoded, options.validation).map_err(|e| match &e {
             // A strategic patch is merged without Go's JSON decoder, whose words differ.
@@ -149,8 +132,10 @@ pub(super) async fn patch(
         })?;
         *warnings.lock() = found;
         check_place(&decoded.object, target)?;
-        Ok(if resource.group == "events.k8s.io" { events::to_core(&decoded.object) } else { decoded.object })
+        Ok(Made::Written(if resource.group == "events.k8s.io" { events::to_core(&decoded.object) } else { decoded.object }))
     };
-    let stored = change(api, &api.keeper(resource), part, &key, options.dry_run, make).await?;
-    Ok(one(api, resource, accept, &request.query, 200, &stored.value)?.warnings(&warnings.into_inner()))
+    let keeper = api.keeper(resource);
+    let who = owners::who(request, &options, &keeper, part, Operation::Update);
+    let stored = change(api, &keeper, part, &key, options.dry_run, Some(&who), make).await?;
+    Ok(one(api, resource, accept, &request.query, 200, &stored)?.warnings(&warnings.into_inner()))
 }

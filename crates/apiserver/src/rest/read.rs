@@ -1,14 +1,16 @@
 //! GET of one object and of lists.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::accept::Accept;
+use super::present;
 use super::query::Query;
 use super::route::Request;
-use super::{Target, present};
+use super::{Target, paging};
 use crate::api::Api;
 use crate::registry::Resource;
 use crate::rest::Reply;
+use crate::schema::FieldError;
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Key;
@@ -18,40 +20,24 @@ pub(super) fn get(api: &Api, request: &Request, target: &Target, resource: &Reso
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
     wanted_version(&request.query, api.store.version())?;
     let stored = api.store.get(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
-    Ok(deprecation(resource, present::one(api, resource, accept, &request.query, 200, &stored.value)?))
+    Ok(deprecation(resource, present::one(api, resource, accept, &request.query, 200, &stored)?))
 }
 
 pub(super) fn list(api: &Api, request: &Request, target: &Target, resource: &Resource, accept: Accept) -> Result<Reply, ApiError> {
     let query = &request.query;
-    check_paging(query)?;
     let selector = Selector::from_query(query, resource)?;
-    let (objects, version) = api.store.list(&resource.shelf, target.namespace.as_deref());
-    let wanted = wanted_version(query, version)?;
-    check_match(query, wanted, version)?;
-    let found: Vec<&Value> = objects.iter().map(|o| &o.value).filter(|o| selector.matches(o)).collect();
-    Ok(deprecation(resource, present::many(api, resource, accept, query, version, &found)?))
-}
-
-/// Lists are answered whole, which `limit` allows; there is never a `continue` to come back with.
-fn check_paging(query: &Query) -> Result<(), ApiError> {
-    if let Some(limit) = query.get("limit")
-        && limit.parse::<i64>().is_err()
-    {
-        return Err(ApiError::bad_request(format!("strconv.ParseInt: parsing \"{limit}\": invalid syntax")));
-    }
-    if query.get("continue").is_some() {
-        let why = "continue key is not valid: this server answers lists whole and hands out no continue tokens";
-        return Err(ApiError::bad_request(format!("invalid continue token: {why}")));
-    }
-    Ok(())
+    wanted_version(query, api.store.version())?;
+    check_match(query)?;
+    let (found, head) = paging::page(api, target, resource, query, &selector)?;
+    Ok(deprecation(resource, present::many(api, resource, accept, query, head, &found)?))
 }
 
 /// The version a reader asks for: 0 when it does not matter, an error when it is not there yet.
 pub(crate) fn wanted_version(query: &Query, current: u64) -> Result<u64, ApiError> {
     let Some(text) = query.get("resourceVersion") else { return Ok(0) };
     let Ok(wanted) = text.parse::<u64>() else {
-        let message = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
-        return Err(ApiError::invalid_options("ListOptions", "resourceVersion", "FieldValueInvalid", message));
+        let why = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
+        return Err(ApiError::bad_request(format!("invalid resource version: resourceVersion: {why}")));
     };
     if wanted > current {
         let message = format!("Too large resource version: {wanted}, current: {current}");
@@ -63,17 +49,31 @@ pub(crate) fn wanted_version(query: &Query, current: u64) -> Result<u64, ApiErro
     Ok(wanted)
 }
 
-fn check_match(query: &Query, wanted: u64, current: u64) -> Result<(), ApiError> {
-    match query.get("resourceVersionMatch") {
-        None | Some("NotOlderThan") => Ok(()),
-        // Only the present is kept.
-        Some("Exact") if wanted == current => Ok(()),
-        Some("Exact") => Err(ApiError::new(410, "Expired", "The resourceVersion for the provided list is too old.")),
-        Some(other) => {
-            let message = format!("Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\"");
-            Err(ApiError::invalid_options("ListOptions", "resourceVersionMatch", "FieldValueNotSupported", message))
+fn check_match(query: &Query) -> Result<(), ApiError> {
+    let mut errors = Vec::new();
+    let mut refuse = |field: &str, reason: &'static str, message: &str| {
+        errors.push(FieldError { reason, field: field.to_owned(), message: message.to_owned() });
+    };
+    let mut forbid = |why: &str| refuse("resourceVersionMatch", "FieldValueForbidden", &format!("Forbidden: {why}"));
+    if let Some(wanted) = query.get("resourceVersionMatch") {
+        if query.get("resourceVersion").is_none() {
+            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if query.get("continue").is_some() {
+            forbid("resourceVersionMatch is forbidden when continue is provided");
+        }
+        if wanted == "Exact" && query.get("resourceVersion") == Some("0") {
+            forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        }
+        if !matches!(wanted, "Exact" | "NotOlderThan") {
+            let why = format!("Unsupported value: \"{wanted}\": supported values: \"Exact\", \"NotOlderThan\", \"\"");
+            refuse("resourceVersionMatch", "FieldValueNotSupported", &why);
         }
     }
+    if query.get("sendInitialEvents").is_some() {
+        refuse("sendInitialEvents", "FieldValueForbidden", "Forbidden: sendInitialEvents is forbidden for list");
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 fn deprecation(resource: &Resource, reply: Reply) -> Reply {

@@ -1,36 +1,55 @@
-//! Questions that a client asks about itself. There is one user, and it may do everything.
+//! Questions about who a client is and what it may do. There is one user, and it may do everything.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::Target;
 use super::body;
 use super::route::Request;
+use crate::discovery::{REVIEWS, Review};
 use crate::rest::Reply;
 use crate::status::ApiError;
 
 /// Who the bearer of the token is.
 pub(crate) const USER: &str = "weir-admin";
+/// And the groups it is in.
+const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 
-/// Answers a SelfSubjectAccessReview or SelfSubjectReview; `None` when the path is neither.
-pub(super) fn review(group: &str, plural: &str, request: &Request) -> Option<Result<Reply, ApiError>> {
-    let status = match (group, plural) {
-        ("authorization.k8s.io", "selfsubjectaccessreviews") => {
-            json!({"allowed": true, "reason": "the bearer of the token may do everything"})
-        }
-        ("authentication.k8s.io", "selfsubjectreviews") => {
-            json!({"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}})
-        }
-        _ => return None,
-    };
+/// Answers a review; `None` when the path is none.
+pub(super) fn review(target: &Target, request: &Request) -> Option<Result<Reply, ApiError>> {
+    let Target { group, version, resource, name, .. } = target;
+    let (_, reviews) = REVIEWS.iter().find(|(own, _)| own == group).filter(|_| version == "v1" && name.is_none())?;
+    let review = reviews.iter().find(|review| review.plural == resource && review.namespaced == target.namespace.is_some())?;
     if request.method != http::Method::POST {
         return Some(Err(ApiError::method_not_allowed()));
     }
-    let answer = body::decode(request).map(|decoded| {
-        let mut object = decoded.object;
-        if let Some(map) = object.as_object_mut() {
-            map.entry("metadata").or_insert_with(|| json!({}));
-            map.insert("status".to_owned(), status);
-        }
-        Reply::json(201, &object)
-    });
-    Some(answer)
+    Some(body::decode(request).map(|decoded| Reply::json(201, &answered(review, decoded.object))))
+}
+
+fn answered(review: &Review, mut object: Value) -> Value {
+    let status = match review.kind {
+        "SelfSubjectReview" => json!({"userInfo": {"username": USER, "groups": GROUPS}}),
+        "SelfSubjectRulesReview" => json!({
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "incomplete": false,
+        }),
+        "SelfSubjectAccessReview" => json!({"allowed": true, "reason": "the bearer of the token may do everything"}),
+        _ => about(&object),
+    };
+    if let Some(map) = object.as_object_mut() {
+        map.entry("metadata").or_insert_with(|| json!({}));
+        map.insert("status".to_owned(), status);
+    }
+    object
+}
+
+/// What some subject may do: the one user everything, others have no token to come with.
+fn about(object: &Value) -> Value {
+    let user = object.pointer("/spec/user").and_then(Value::as_str).unwrap_or_default();
+    let groups = object.pointer("/spec/groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if user == USER || groups.iter().any(|group| group == "system:masters") {
+        json!({"allowed": true, "reason": "the bearer of the token may do everything"})
+    } else {
+        json!({"allowed": false, "reason": "only the bearer of the server's token has access"})
+    }
 }

@@ -54,7 +54,7 @@ pub(crate) fn refuse(api: &Api, method: &Method, path: &str, query: &Query) -> R
             match api.resource(&target.group, &target.version, &target.resource) {
                 Some(resource) => match &target.name {
                     Some(name) => ApiError::forbidden(&resource, name, &why),
-                    None => ApiError::new(403, "Forbidden", format!("{} is forbidden: {why}", resource.qualified())),
+                    None => ApiError::all_forbidden(&resource, &why),
                 },
                 None => ApiError::new(403, "Forbidden", format!("forbidden: {why}")),
             }
@@ -90,11 +90,11 @@ pub(crate) async fn handle(api: Arc<Api>, request: Request) -> Response<Body> {
         return reply.unwrap_or_else(Reply::from).into_response();
     }
     let Some(target) = Target::parse(&request.path) else { return static_paths::not_found().into_response() };
-    if let Some(reply) = review::review(&target.group, &target.resource, &request) {
+    if let Some(reply) = review::review(&target, &request) {
         return reply.unwrap_or_else(Reply::from).into_response();
     }
     let Some(resource) = api.resource(&target.group, &target.version, &target.resource) else {
-        return static_paths::not_found().into_response();
+        return static_paths::no_resource(&target).into_response();
     };
     match dispatch(&api, &request, &target, &resource).await {
         Ok(response) => response,
@@ -154,6 +154,7 @@ async fn sub(
         ("log", "GET") if resource.has_log => return logs::logs(api, request, target, resource).await,
         ("log", _) if resource.has_log => return Err(ApiError::method_not_allowed()),
         ("exec" | "attach" | "portforward", _) if pods => logs::interactive(api, target, resource, subresource)?,
+        _ if target.name.is_some() => static_paths::no_subresource(resource, target.name.as_deref().unwrap_or_default()),
         _ => static_paths::not_found(),
     };
     Ok(reply.into_response())

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use super::options::WriteOptions;
 use super::patch::Patch;
 use super::route::Request;
-use super::update::{Part, change};
-use super::{Target, body};
+use super::update::{Made, Part, change};
+use super::{Target, apply, body, owners};
 use crate::api::Api;
+use crate::apply::Operation;
 use crate::object::ObjectExt;
 use crate::registry::{Resource, ScalePaths};
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::Key;
+use crate::store::{Key, Stored};
 
 /// GET, PUT or PATCH of a Scale.
 pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resource: &Resource) -> Result<Reply, ApiError> {
@@ -24,12 +25,17 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     let paths = resource.scale.as_ref().ok_or_else(|| ApiError::not_found(resource, name))?;
     let wanted = match request.method.as_str() {
         "GET" => return Ok(Reply::json(200, &to_scale(paths, &stored.value))),
+        "PATCH" if request.media_type() == "application/apply-patch+yaml" => {
+            let stored = apply::scale(api, request, resource, &key, &paths.spec).await?;
+            return Ok(Reply::json(200, &to_scale(paths, &stored.value)));
+        }
         "PUT" => Wanted::Whole(body::decode(request)?.object),
         "PATCH" => Wanted::Changed(Patch::parse(request, resource)?),
         _ => return Err(ApiError::method_not_allowed()),
     };
     let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
-    let make = |old: &Value| {
+    let make = |old: &Stored| {
+        let old = &old.value;
         let scale = wanted.apply(resource, to_scale(paths, old))?;
         let replicas = replicas(&scale, name)?;
         let mut object = old.clone();
@@ -38,9 +44,10 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
             object.set_meta("resourceVersion", old.resource_version());
         }
         set(&mut object, &paths.spec, Value::from(replicas));
-        Ok(object)
+        Ok(Made::Written(object))
     };
-    let stored = change(api, resource, Part::Main, &key, options.dry_run, make).await?;
+    let who = owners::who(request, &options, resource, Part::Scale, Operation::Update);
+    let stored = change(api, resource, Part::Scale, &key, options.dry_run, Some(&who), make).await?;
     Ok(Reply::json(200, &to_scale(paths, &stored.value)))
 }
 
@@ -64,7 +71,8 @@ impl Wanted {
     }
 }
 
-fn replicas(scale: &Value, name: &str) -> Result<i64, ApiError> {
+/// The number that a Scale asks for.
+pub(super) fn replicas(scale: &Value, name: &str) -> Result<i64, ApiError> {
     let given = scale.pointer("/spec/replicas");
     let replicas = match given {
         None | Some(Value::Null) => Some(0),
@@ -93,7 +101,11 @@ fn to_scale(paths: &ScalePaths, object: &Value) -> Value {
         None => object.pointer("/spec/selector").map(selector_text),
     };
     crate::object::set_or_remove(&mut status, "selector", selector.map(Value::from).as_ref());
-    let spec = json!({"replicas": number(&paths.spec)});
+    // None at all is left out, as Go leaves out what is zero.
+    let spec = match number(&paths.spec) {
+        0 => json!({}),
+        replicas => json!({"replicas": replicas}),
+    };
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
 }
 
@@ -124,7 +136,8 @@ fn at<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key.as_str()))
 }
 
-fn set(object: &mut Value, path: &[String], value: Value) {
+/// Sets what is at a path, making the objects on the way.
+pub(super) fn set(object: &mut Value, path: &[String], value: Value) {
     let mut place = object;
     for key in path {
         if !place.is_object() {

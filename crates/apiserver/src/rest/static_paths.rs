@@ -2,17 +2,33 @@
 
 use serde_json::json;
 
+use super::Target;
 use super::accept::{Accept, Shape};
 use super::route::Request;
 use crate::api::Api;
+use crate::builtin;
 use crate::discovery::{self, Half};
 use crate::openapi;
+use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::status::ApiError;
 
 /// The answer to anything that is no path of ours, as kube-apiserver gives it.
 pub(super) fn not_found() -> Reply {
     Reply::text(404, "404 page not found\n").header("x-content-type-options", "nosniff")
+}
+
+/// The answer to a resource that is not served. Those who serve a built-in group know all that is in it.
+pub(super) fn no_resource(target: &Target) -> Reply {
+    if builtin::all().iter().any(|kind| kind.group == target.group && kind.version == target.version) {
+        return ApiError::no_such_path().into();
+    }
+    not_found()
+}
+
+/// The answer to a subresource that a resource does not have.
+pub(super) fn no_subresource(resource: &Resource, name: &str) -> Reply {
+    if resource.is_custom() { ApiError::not_found(resource, name).into() } else { ApiError::no_such_path().into() }
 }
 
 /// Answers without a token.
@@ -37,6 +53,21 @@ fn version(api: &Api) -> Reply {
     )
 }
 
+/// OpenAPI v2, as JSON for all who read that.
+fn swagger(api: &Api, request: &Request) -> Reply {
+    let accepted = request.header("accept").unwrap_or("*/*");
+    if !accepted.contains("json") && !accepted.contains('*') {
+        return Reply::bytes(200, OPENAPI_V2_TYPE, OPENAPI_V2.as_slice());
+    }
+    let registry = api.registry();
+    let document = openapi::Document::new(&openapi::swagger(registry.documents().values(), &api.git_version));
+    let etag = format!("\"{}\"", document.hash);
+    if request.header("if-none-match") == Some(etag.as_str()) {
+        return Reply::bytes(304, "application/json", "").header("etag", etag);
+    }
+    Reply::bytes(200, "application/json", document.text).header("etag", etag)
+}
+
 /// An OpenAPI v2 document that describes nothing, as `openapi.v2.Document` in protobuf: swagger `2.0`, a title, a version, no paths.
 /// kubectl asks for it about kinds that OpenAPI v3 lacks, and only with an answer goes on to say that there is no such kind; without one it
 /// fails with words about validation.
@@ -56,7 +87,7 @@ pub(super) fn known(api: &Api, request: &Request) -> Option<Result<Reply, ApiErr
         ["api", version] => plain(discovery::resource_list("", version, registry.resources())),
         ["apis", group] => plain(registry.discovery().group(group)),
         ["apis", group, version] => plain(discovery::resource_list(group, version, registry.resources())),
-        ["openapi", "v2"] => Some(Ok(Reply::bytes(200, OPENAPI_V2_TYPE, OPENAPI_V2.as_slice()))),
+        ["openapi", "v2"] => Some(Ok(swagger(api, request))),
         ["openapi", "v3"] => {
             let root = openapi::root(registry.documents());
             Some(Ok(Reply::text(200, root.to_string())))

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::accept::Accept;
 use super::options::WriteOptions;
 use super::route::Request;
-use super::{ATTEMPTS, Target, admit, body, present};
+use super::{ATTEMPTS, Target, admit, body, owners, present};
 use crate::api::Api;
+use crate::apply::{Managed, Managers, Operation, Who};
 use crate::events;
 use crate::object::{ObjectExt, set_or_remove};
 use crate::registry::Resource;
@@ -24,6 +25,29 @@ pub(crate) enum Part {
     Status,
     /// A pod's node: of the spec, but no change of what its writer wanted.
     Binding,
+    /// The number of replicas.
+    Scale,
+}
+
+impl Part {
+    /// As owners name it.
+    pub(crate) fn subresource(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Binding => "binding",
+            Self::Scale => "scale",
+        }
+    }
+}
+
+/// What an object shall become.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// By a writer: who owns what follows from what changed.
+    Written(Value),
+    /// By an applier, who said what he owns.
+    Applied(Value, Managers),
 }
 
 pub(super) async fn put(
@@ -44,8 +68,10 @@ pub(super) async fn put(
     let name = target.name.as_deref().unwrap_or_default();
     check_place(&object, target)?;
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
-    let stored = change(api, &api.keeper(resource), part, &key, options.dry_run, |_| Ok(object.clone())).await?;
-    Ok(present::one(api, resource, accept, &request.query, 200, &stored.value)?.warnings(&warnings))
+    let keeper = api.keeper(resource);
+    let who = owners::who(request, &options, &keeper, part, Operation::Update);
+    let stored = change(api, &keeper, part, &key, options.dry_run, Some(&who), |_| Ok(Made::Written(object.clone()))).await?;
+    Ok(present::one(api, resource, accept, &request.query, 200, &stored)?.warnings(&warnings))
 }
 
 /// The object may leave out its name and namespace; it may not contradict the path.
@@ -63,36 +89,48 @@ pub(super) fn check_place(object: &Value, target: &Target) -> Result<(), ApiErro
 }
 
 /// Reads, computes, checks and writes, again when somebody else was faster and the new state does not name a version.
-/// `make` gets the object as stored and returns what it shall become.
+/// `make` gets the object as stored and returns what it shall become. Without a writer (`who`) the owners stay what they are.
 pub(crate) async fn change(
     api: &Api,
     resource: &Resource,
     part: Part,
     key: &Key,
     dry_run: bool,
-    make: impl Fn(&Value) -> Result<Value, ApiError>,
+    who: Option<&Who>,
+    make: impl Fn(&Stored) -> Result<Made, ApiError>,
 ) -> Result<Arc<Stored>, ApiError> {
     for _ in 0..ATTEMPTS {
         let old = api.store.get(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
-        let made = make(&old.value)?;
-        check_version(resource, &made, &old, &key.name)?;
-        let next = next(api, resource, part, &old.value, made)?;
+        let (mut wanted, applied) = match make(&old)? {
+            Made::Written(object) => (object, None),
+            Made::Applied(object, managers) => (object, Some(Managed::new(&managers))),
+        };
+        let given = Managed::take_from(&mut wanted);
+        check_version(resource, &wanted, &old, &key.name)?;
+        let next = next(api, resource, part, &old.value, wanted)?;
+        let managed = match (applied, who, &next) {
+            (Some(managed), ..) => managed,
+            (None, None, _) | (None, _, Next::Remove(_)) => old.managed.clone(),
+            (None, Some(who), Next::Same) => owners::updated(resource, part, &old, &old.value, given.as_ref(), who),
+            (None, Some(who), Next::Put(new)) => owners::updated(resource, part, &old, new, given.as_ref(), who),
+        };
         let (object, shown) = match next {
-            Next::Same => return Ok(old),
+            Next::Same if managed.same_fields(&old.managed) => return Ok(old),
+            Next::Same => (Some(old.value.clone()), None),
             Next::Put(object) => (Some(object), None),
             Next::Remove(object) => (None, Some(object)),
         };
         if dry_run {
             let value = shown.or(object).unwrap_or(Value::Null);
-            return Ok(Arc::new(Stored { value, version: old.version }));
+            return Ok(Stored::new(value, managed, old.version));
         }
-        match api.replace(key, &old, object).await {
+        match api.replace_managed(key, &old, object, managed).await {
             Err(CommitError::Stale) => {}
             other => {
                 let stored = other?;
                 let Some(mut value) = shown else { return Ok(stored) };
                 value.set_meta("resourceVersion", stored.version.to_string());
-                return Ok(Arc::new(Stored { value, version: stored.version }));
+                return Ok(Stored::new(value, stored.managed.clone(), stored.version));
             }
         }
     }
@@ -133,21 +171,22 @@ pub(crate) fn next(api: &Api, resource: &Resource, part: Part, old: &Value, want
         return Err(ApiError::conflict_because(&resource.group, &resource.plural, old.name(), &why));
     }
     let mut new = match part {
-        Part::Main | Part::Binding => main_part(resource, old, wanted),
+        Part::Main | Part::Binding | Part::Scale => main_part(resource, old, wanted),
         Part::Status => {
             let mut new = old.clone();
             set_or_remove(&mut new, "status", wanted.get("status"));
             new
         }
     };
-    admit::complete(api, resource, &mut new, Some(old))?;
+    admit::default(resource, &mut new, Some(old));
+    admit::allot(api, resource, &mut new, Some(old))?;
     let leaves = new.is_deleting() && released(&new);
     // What is stored was valid when it was stored.
     if new == *old && !leaves {
         return Ok(Next::Same);
     }
     admit::validate(resource, &new, Some(old))?;
-    if part == Part::Main && raises_generation(resource, old, &new) {
+    if matches!(part, Part::Main | Part::Scale) && raises_generation(resource, old, &new) {
         new.set_meta("generation", old.generation() + 1);
     }
     Ok(if leaves { Next::Remove(new) } else { Next::Put(new) })
@@ -158,7 +197,7 @@ fn main_part(resource: &Resource, old: &Value, mut new: Value) -> Value {
     for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         keep_meta(&mut new, old, key);
     }
-    for key in ["generation", "generateName", "selfLink", "managedFields"] {
+    for key in ["generation", "generateName", "selfLink"] {
         keep_meta(&mut new, old, key);
     }
     set_or_remove(&mut new, "kind", old.get("kind"));

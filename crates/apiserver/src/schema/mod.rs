@@ -28,7 +28,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use error::FieldError;
-pub(crate) use node::{Additional, Node, Parser, Type};
+pub(crate) use node::{Additional, ListType, Node, Parser, Type};
 use path::Path;
 
 /// A parsed structural schema, with its patterns compiled and its CEL programs compiled at first use.

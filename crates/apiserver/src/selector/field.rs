@@ -89,11 +89,20 @@ impl FieldSelector {
                 || SELECTABLE.iter().any(|(g, p, fields)| resource.is(g, p) && fields.contains(&field))
                 || resource.selectable.iter().any(|f| f == field);
             if !known {
-                return Err(format!("field label not supported: {field}"));
+                let of_its_own = resource.is_custom() || SELECTABLE.iter().any(|(group, plural, _)| resource.is(group, plural));
+                return Err(if of_its_own {
+                    format!("field label not supported: {field}")
+                } else {
+                    format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                });
             }
             terms.push(Term { path: stored_path(field), value: unescape(value), equal });
         }
         Ok(Self(terms))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {

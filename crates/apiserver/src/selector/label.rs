@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::builtin::names;
 use crate::object::ObjectExt;
+use crate::schema::text::quoted;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Test {
@@ -35,6 +37,10 @@ impl LabelSelector {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(key, test)| {
             let value = object.label(key);
@@ -54,11 +60,24 @@ fn requirement(words: &mut Words<'_>) -> Result<(String, Test), String> {
     const EXPECTED: &str = "expected: !, identifier, or 'end of string'";
     match words.next() {
         Some("!") => match words.next() {
-            Some(key) if is_word(key) => Ok((key.to_owned(), Test::Missing)),
-            other => Err(format!("found '{}', expected: identifier", other.unwrap_or_default())),
+            Some(key) if is_word(key) => Ok((checked(key)?, Test::Missing)),
+            other => Err(within(format!("found '{}', expected: identifier", other.unwrap_or_default()))),
         },
-        Some(key) if is_word(key) => Ok((key.to_owned(), test(words)?)),
+        Some(key) if is_word(key) => Ok((checked(key)?, test(words)?)),
         other => Err(format!("found '{}', {EXPECTED}", other.unwrap_or_default())),
+    }
+}
+
+/// What is wrong within a requirement, as against where none begins or ends.
+fn within(problem: impl std::fmt::Display) -> String {
+    format!("unable to parse requirement: {problem}")
+}
+
+/// A key, if it is that of a label.
+fn checked(key: &str) -> Result<String, String> {
+    match names::qualified_name(key).first() {
+        None => Ok(key.to_owned()),
+        Some(problem) => Err(within(format!("<nil>: Invalid value: {}: {problem}", quoted(key)))),
     }
 }
 
@@ -67,8 +86,10 @@ fn test(words: &mut Words<'_>) -> Result<Test, String> {
         None | Some(",") => return Ok(Test::Exists),
         _ => {}
     }
-    let number =
-        |word: &str| word.parse::<i64>().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer, found '{word}'"));
+    let number = |word: &str| {
+        let problem = "for 'Gt', 'Lt' operators, the value must be an integer";
+        word.parse::<i64>().map_err(|_| within(format!("values[0]: Invalid value: {}: {problem}", quoted(word))))
+    };
     match words.next().unwrap_or_default() {
         "=" | "==" => Ok(Test::In(vec![value(words)])),
         "!=" => Ok(Test::NotIn(vec![value(words)])),
@@ -76,7 +97,7 @@ fn test(words: &mut Words<'_>) -> Result<Test, String> {
         "<" => Ok(Test::Less(number(&value(words))?)),
         "in" => Ok(Test::In(values(words)?)),
         "notin" => Ok(Test::NotIn(values(words)?)),
-        other => Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
+        other => Err(within(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt"))),
     }
 }
 
@@ -93,7 +114,7 @@ fn value(words: &mut Words<'_>) -> String {
 fn values(words: &mut Words<'_>) -> Result<Vec<String>, String> {
     match words.next() {
         Some("(") => {}
-        other => return Err(format!("found '{}', expected: '('", other.unwrap_or_default())),
+        other => return Err(within(format!("found '{}' expected: '('", other.unwrap_or_default()))),
     }
     let mut values = Vec::new();
     loop {
@@ -101,7 +122,7 @@ fn values(words: &mut Words<'_>) -> Result<Vec<String>, String> {
         match words.next() {
             Some(",") => {}
             Some(")") => return Ok(values),
-            other => return Err(format!("found '{}', expected: ',', ')' or identifier", other.unwrap_or_default())),
+            other => return Err(within(format!("found '{}', expected: ',', ')' or identifier", other.unwrap_or_default()))),
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Expired, Key, Stored};
+use crate::apply::{Interner, Managed, Managers};
 use crate::object::ObjectExt;
 use crate::registry::{CRDS, NAMESPACES};
 
@@ -69,7 +70,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn load(loaded: Loaded) -> Self {
+    pub(super) fn load(loaded: Loaded, interner: &mut Interner) -> Self {
         let mut memory = Self {
             shelves: HashMap::new(),
             version: loaded.version,
@@ -78,9 +79,10 @@ impl Memory {
             dependents: HashMap::new(),
             suspects: BTreeSet::new(),
         };
-        for (key, value) in loaded.objects {
+        for (key, mut value) in loaded.objects {
             let version = value.resource_version().parse().unwrap_or(loaded.version);
-            let stored = Arc::new(Stored { value, version });
+            let managers = Managed::take_from(&mut value).and_then(|list| Managers::from_value(&list).ok()).unwrap_or_default();
+            let stored = Stored::new(value, interner.intern(&Managed::new(&managers)), version);
             memory.index(&key, &stored);
             memory.shelf(&key.shelf).objects.insert((key.namespace, key.name), stored);
         }
@@ -105,6 +107,24 @@ impl Memory {
                 shelf.objects.range(from..).take_while(|((ns, _), _)| &**ns == namespace).map(|(_, o)| Arc::clone(o)).collect()
             }
         }
+    }
+
+    /// The shelf as it was at `version`: what happened since is undone.
+    pub(super) fn list_at(&self, shelf: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Stored>>, Expired> {
+        let (events, _) = self.events_after(shelf, version, usize::MAX)?;
+        let now = self.list(shelf, namespace);
+        if events.is_empty() {
+            return Ok(now);
+        }
+        let place = |o: &Stored| (o.value.namespace().to_owned(), o.value.name().to_owned());
+        let mut then: BTreeMap<(String, String), Arc<Stored>> = now.into_iter().map(|o| (place(&o), o)).collect();
+        for event in events.iter().rev().filter(|e| namespace.is_none_or(|n| n == e.object.value.namespace())) {
+            match &event.previous {
+                Some(previous) => drop(then.insert(place(previous), Arc::clone(previous))),
+                None => drop(then.remove(&place(&event.object))),
+            }
+        }
+        Ok(then.into_values().collect())
     }
 
     pub(super) fn keys_in(&self, namespace: &str) -> Vec<Key> {

@@ -25,6 +25,10 @@ pub(crate) use disk::OpenError;
 pub(crate) use memory::Event;
 use memory::Memory;
 
+use crate::apply::{Interner, Managed};
+use crate::object::ObjectExt;
+use crate::whole::Whole;
+
 /// Queued writes beyond this make writers wait.
 const QUEUE: usize = 1024;
 
@@ -45,8 +49,32 @@ impl Key {
 /// An object as it stands at one version.
 #[derive(Debug)]
 pub(crate) struct Stored {
+    /// The object without `managedFields`, which are kept apart because they are as large as the object and much the same in many.
     pub(crate) value: Value,
+    pub(crate) managed: Managed,
     pub(crate) version: u64,
+}
+
+impl Stored {
+    /// An object that is shown and not kept.
+    pub(crate) fn new(value: Value, managed: Managed, version: u64) -> Arc<Self> {
+        Arc::new(Self { value, managed, version })
+    }
+
+    /// The whole object as JSON text.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        // Maps of text to JSON: nothing in it can fail.
+        serde_json::to_vec(&Whole::new(&self.value, &self.managed)).unwrap_or_default()
+    }
+
+    /// The whole object.
+    pub(crate) fn whole(&self) -> Value {
+        let mut value = self.value.clone();
+        if !self.managed.is_empty() {
+            value.set_meta("managedFields", self.managed.to_value());
+        }
+        value
+    }
 }
 
 /// What must be true of the object for a change to be applied.
@@ -62,6 +90,8 @@ pub(crate) struct Change {
     pub(crate) key: Key,
     pub(crate) expect: Expect,
     pub(crate) object: Option<Value>,
+    /// Who owns its fields.
+    pub(crate) managed: Managed,
     /// Another object that must still be at this version (the namespace that something is created in).
     pub(crate) guard: Option<(Key, u64)>,
 }
@@ -103,9 +133,10 @@ impl Store {
     /// Opens or creates the database and loads everything. Blocks. The thread ends when the last handle is dropped.
     pub(crate) fn open(path: &Path) -> Result<(Self, std::thread::JoinHandle<()>), OpenError> {
         let (disk, loaded) = disk::Disk::open(path)?;
-        let shared = Arc::new(Shared { memory: RwLock::new(Memory::load(loaded)), garbage: Notify::new() });
+        let mut interner = Interner::default();
+        let shared = Arc::new(Shared { memory: RwLock::new(Memory::load(loaded, &mut interner)), garbage: Notify::new() });
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = writer::Writer::new(Arc::clone(&shared), disk);
+        let writer = writer::Writer::new(Arc::clone(&shared), disk, interner);
         let thread = std::thread::Builder::new()
             .name("weir-api-store".to_owned())
             .spawn(move || writer.run(queue))
@@ -121,6 +152,11 @@ impl Store {
     pub(crate) fn list(&self, shelf: &str, namespace: Option<&str>) -> (Vec<Arc<Stored>>, u64) {
         let memory = self.shared.memory.read();
         (memory.list(shelf, namespace), memory.version())
+    }
+
+    /// What [`Store::list`] would have listed at an earlier version, as long as the window reaches back to it.
+    pub(crate) fn list_at(&self, shelf: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Stored>>, Expired> {
+        self.shared.memory.read().list_at(shelf, namespace, version)
     }
 
     /// Keys of every object in a namespace, on whatever shelf.

@@ -11,7 +11,7 @@ fn object(name: &str, text: &str) -> Value {
 }
 
 fn put(name: &str, expect: Expect, text: &str) -> Change {
-    Change { key: key(name), expect, object: Some(object(name, text)), guard: None }
+    Change { key: key(name), expect, object: Some(object(name, text)), managed: Managed::default(), guard: None }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::disk::{Disk, Row};
 use super::memory::Event;
 use super::{Change, CommitError, Expect, Job, Key, Shared, Stored};
+use crate::apply::Interner;
 use crate::object::ObjectExt;
 
 /// Changes that share one transaction at most.
@@ -19,6 +20,7 @@ type Answer = oneshot::Sender<Result<Arc<Stored>, CommitError>>;
 pub(super) struct Writer {
     shared: Arc<Shared>,
     disk: Disk,
+    interner: Interner,
 }
 
 /// A checked and numbered change, not yet on disk.
@@ -30,8 +32,8 @@ struct Numbered {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, disk: Disk) -> Self {
-        Self { shared, disk }
+    pub(super) fn new(shared: Arc<Shared>, disk: Disk, interner: Interner) -> Self {
+        Self { shared, disk, interner }
     }
 
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
@@ -56,7 +58,7 @@ impl Writer {
                 Err(stale) => refused.push((answer, stale)),
                 Ok(previous) => {
                     version += 1;
-                    let item = number(change, previous, version, answer);
+                    let item = number(change, previous, version, answer, &mut self.interner);
                     overlay.insert(item.key.clone(), (!item.event.deleted).then(|| Arc::clone(&item.event.object)));
                     numbered.push(item);
                 }
@@ -83,7 +85,7 @@ impl Writer {
                 let memory = self.shared.memory.read();
                 for item in numbered {
                     // What this transaction left on disk is unknown: the next one puts back what is true.
-                    self.disk.restore(item.key.clone(), memory.get(&item.key).map(|s| s.value.to_string().into_bytes()));
+                    self.disk.restore(item.key.clone(), memory.get(&item.key).map(|s| s.json()));
                     let _ = item.answer.send(Err(CommitError::Disk(reason.clone())));
                 }
             }
@@ -130,13 +132,18 @@ impl Writer {
     }
 }
 
-fn number(change: Change, previous: Option<Arc<Stored>>, version: u64, answer: Answer) -> Numbered {
+fn number(change: Change, previous: Option<Arc<Stored>>, version: u64, answer: Answer, interner: &mut Interner) -> Numbered {
     let deleted = change.object.is_none();
     let last = || previous.as_ref().map(|p| p.value.clone()).unwrap_or(Value::Null);
     let mut value = change.object.unwrap_or_else(last);
     value.set_meta("resourceVersion", version.to_string());
-    let json = value.to_string().into_bytes();
+    let managed = match &previous {
+        // Told by the last state of what is deleted too.
+        Some(previous) if deleted || previous.managed == change.managed => previous.managed.clone(),
+        _ => interner.intern(&change.managed),
+    };
+    let object = Stored::new(value, managed, version);
+    let json = object.json();
     let size = json.len();
-    let object = Arc::new(Stored { value, version });
     Numbered { key: change.key, event: Event { version, previous, object, deleted, size }, json, answer }
 }

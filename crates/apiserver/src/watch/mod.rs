@@ -5,7 +5,6 @@
 
 mod filter;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +13,14 @@ use bytes::Bytes;
 use futures::stream;
 use http::Response;
 use rand::Rng;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::api::Api;
-use crate::object::ObjectExt;
+use crate::object::{ObjectExt, set_or_remove};
 use crate::registry::Resource;
-use crate::rest::{Accept, Body, Query, Request, Shape, Target, body_stream, present, table, wanted_version};
+use crate::rest::{Accept, Body, Partial, Query, Request, Shape, Shown, Target, body_stream, table, wanted_version};
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -40,7 +40,7 @@ pub(crate) fn serve(
     accept: Accept,
 ) -> Result<Response<Body>, ApiError> {
     let query = &request.query;
-    refuse_watch_list(query)?;
+    let begin = Begin::of(query)?;
     let selector = Selector::from_query(query, resource)?;
     let from = wanted_version(query, api.store.version())?;
     let changed = api.store.subscribe(&resource.shelf);
@@ -56,13 +56,20 @@ pub(crate) fn serve(
         position: from,
         lines: VecDeque::new(),
         bookmarks: query.flag("allowWatchBookmarks"),
+        initial: false,
         next_bookmark: Instant::now() + BOOKMARK,
         deadline: Instant::now() + timeout(query)?,
         sent_columns: false,
         ended: false,
     };
-    if from == 0 {
-        watch.begin_with_all();
+    match begin {
+        Begin::Bare if from == 0 => watch.position = api.store.version(),
+        Begin::List => {
+            watch.begin_with_all();
+            watch.initial = watch.bookmarks;
+        }
+        Begin::Plain if from == 0 => watch.begin_with_all(),
+        Begin::Plain | Begin::Bare => {}
     }
     let lines = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|line| (line, watch)) });
     let mut response = Response::new(body_stream(lines));
@@ -72,18 +79,34 @@ pub(crate) fn serve(
     Ok(response)
 }
 
-/// Watch-lists are refused in the way that makes client-go list first and watch then.
-fn refuse_watch_list(query: &Query) -> Result<(), ApiError> {
-    let forbidden = |field: &str, message: String| Err(ApiError::invalid_options("ListOptions", field, "FieldValueForbidden", message));
-    if query.flag("sendInitialEvents") {
-        let message = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-        return forbidden("sendInitialEvents", message.to_owned());
+/// How a watch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// After the version asked for; with all there is when that is none or 0.
+    Plain,
+    /// With all there is, and a bookmark that says when that is told: `sendInitialEvents=true`.
+    List,
+    /// Without what there is: `sendInitialEvents=false`.
+    Bare,
+}
+
+impl Begin {
+    fn of(query: &Query) -> Result<Self, ApiError> {
+        let forbidden = |field: &str, message: &str| {
+            let message = format!("Forbidden: {message}");
+            Err(ApiError::invalid_options("ListOptions", field, "FieldValueForbidden", message))
+        };
+        let list = query.get("sendInitialEvents");
+        match (list, query.get("resourceVersionMatch")) {
+            (None, None) => Ok(Self::Plain),
+            (None, Some(_)) => {
+                forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            }
+            (Some(_), Some("NotOlderThan")) if query.flag("sendInitialEvents") => Ok(Self::List),
+            (Some(_), Some("NotOlderThan")) => Ok(Self::Bare),
+            (Some(_), _) => forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+        }
     }
-    if query.get("resourceVersionMatch").is_some() {
-        let message = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-        return forbidden("resourceVersionMatch", message.to_owned());
-    }
-    Ok(())
 }
 
 /// What the client asks for, else half an hour to an hour, spread so that clients do not all come back at once.
@@ -112,6 +135,8 @@ struct Watch {
     position: u64,
     lines: VecDeque<Line>,
     bookmarks: bool,
+    /// What there was at the beginning is still being told.
+    initial: bool,
     next_bookmark: Instant,
     deadline: Instant,
     sent_columns: bool,
@@ -146,6 +171,9 @@ impl Watch {
             if self.ended {
                 return None;
             }
+            if std::mem::take(&mut self.initial) {
+                return Some(self.bookmark(true));
+            }
             self.changed.borrow_and_update();
             match self.read() {
                 Err(gone) => {
@@ -163,7 +191,7 @@ impl Watch {
                 () = tokio::time::sleep_until(self.deadline) => return None,
                 () = tokio::time::sleep_until(bookmark.unwrap_or(self.deadline)), if bookmark.is_some() => {
                     self.next_bookmark = Instant::now() + BOOKMARK;
-                    return Some(self.bookmark());
+                    return Some(self.bookmark(false));
                 }
             }
         }
@@ -193,46 +221,53 @@ impl Watch {
     }
 
     fn render(&mut self, line: &Line) -> Bytes {
-        let mut value = Cow::Borrowed(&line.object.value);
-        if line.version != line.object.version {
-            value.to_mut().set_meta("resourceVersion", line.version.to_string());
-        }
-        let shown = match self.accept.shape {
+        let kind = line.kind.as_str();
+        // What is told under another version than its own is a copy.
+        let other = (line.version != line.object.version).then(|| {
+            let mut value = line.object.value.clone();
+            value.set_meta("resourceVersion", line.version.to_string());
+            Stored::new(value, line.object.managed.clone(), line.version)
+        });
+        let object = other.as_ref().unwrap_or(&line.object);
+        match self.accept.shape {
             Shape::Table(meta) => {
                 let head = !std::mem::replace(&mut self.sent_columns, true);
                 let version = line.version.to_string();
-                match table(&self.api, &self.resource, meta, &self.query, &version, &[&value], head) {
-                    Ok(table) => Cow::Owned(table),
+                match table(&self.api, &self.resource, meta, &self.query, &version, &[&object.value], head) {
+                    Ok(table) => event(kind, &table),
                     Err(error) => {
                         self.ended = true;
                         self.lines.clear();
-                        return event("ERROR", &error.body());
+                        event("ERROR", &error.body())
                     }
                 }
             }
-            Shape::Partial(meta) => Cow::Owned(
-                json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": value.get("metadata")}),
-            ),
-            Shape::Object | Shape::Discovery(_) => present(&self.resource, &value),
-        };
-        event(line.kind.as_str(), &shown)
+            Shape::Partial(meta) => event(kind, &Partial { stored: object, meta }),
+            Shape::Object | Shape::Discovery(_) => event(kind, &Shown::new(&self.resource, object)),
+        }
     }
 
-    fn bookmark(&self) -> Bytes {
-        let mut object = json!({
-            "kind": self.resource.kind, "apiVersion": self.resource.api_version(),
-            "metadata": {"resourceVersion": self.position.to_string(), "creationTimestamp": null},
-        });
-        if let Shape::Table(meta) | Shape::Partial(meta) = self.accept.shape {
-            let kind = if matches!(self.accept.shape, Shape::Table(_)) { "Table" } else { "PartialObjectMetadata" };
-            object = json!({"kind": kind, "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": {"resourceVersion": self.position.to_string()}});
+    /// A version to come back with. `initial`: everything that was there at the beginning has been told.
+    fn bookmark(&self, initial: bool) -> Bytes {
+        let (kind, api_version) = match self.accept.shape {
+            Shape::Table(meta) => ("Table", format!("meta.k8s.io/{meta}")),
+            Shape::Partial(meta) => ("PartialObjectMetadata", format!("meta.k8s.io/{meta}")),
+            Shape::Object | Shape::Discovery(_) => (self.resource.kind.as_str(), self.resource.api_version()),
+        };
+        let mut metadata = json!({"resourceVersion": self.position.to_string()});
+        if initial {
+            set_or_remove(&mut metadata, "annotations", Some(&json!({"k8s.io/initial-events-end": "true"})));
         }
-        event("BOOKMARK", &object)
+        event("BOOKMARK", &json!({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
     }
 }
 
-fn event(kind: &str, object: &Value) -> Bytes {
-    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
+fn event(kind: &str, object: &impl Serialize) -> Bytes {
+    let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
+    // Maps of text to JSON: nothing in it can fail.
+    let _ = serde_json::to_writer(&mut line, object);
+    line.extend_from_slice(b"}\n");
+    line.into()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use super::*;
 use crate::store::Event;
 
 fn stored(version: u64, inside: bool) -> Arc<Stored> {
-    Arc::new(Stored { value: json!({"inside": inside}), version })
+    Stored::new(json!({"inside": inside}), crate::apply::Managed::default(), version)
 }
 
 fn kind(before: Option<bool>, after: bool, deleted: bool) -> Option<(Kind, u64)> {

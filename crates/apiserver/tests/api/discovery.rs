@@ -75,8 +75,41 @@ async fn openapi_documents_are_addressed_by_hash() {
     let wrong = world.get("/openapi/v3/apis/example.com/v1?hash=0").await.expect(301);
     assert_eq!(wrong.headers["location"].to_str().unwrap(), address);
     world.get("/openapi/v3/apis/none/v1").await.expect(404);
+}
+
+#[tokio::test]
+async fn openapi_v2_is_one_document() {
+    let world = World::new().await;
     // kubectl asks for it about kinds that v3 lacks, and goes on to say that there is no such kind only when it gets one.
-    assert!(world.get("/openapi/v2").await.expect(200).headers["content-type"].to_str().unwrap().ends_with("+protobuf"));
+    let protobuf = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
+    let answer = world.send("GET", "/openapi/v2", &protobuf, "").await.expect(200);
+    assert!(answer.headers["content-type"].to_str().unwrap().ends_with("+protobuf"));
+    let document = world.get("/openapi/v2").await.expect(200);
+    assert_eq!((document.at("/swagger"), document.at("/info/title")), (&json!("2.0"), &json!("Kubernetes")));
+    let widget = &document.body["definitions"]["com.example.v1.Widget"];
+    assert_eq!(widget["properties"]["spec"]["properties"]["size"]["type"], "integer");
+    assert_eq!(widget["properties"]["metadata"]["$ref"], "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let containers = &document.body["definitions"]["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    assert_eq!((&containers["x-kubernetes-list-type"], &containers["x-kubernetes-list-map-keys"]), (&json!("map"), &json!(["name"])));
+    let patch = &document.body["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    assert!(patch["consumes"].as_array().unwrap().contains(&json!("application/apply-patch+yaml")));
+    assert!(patch["parameters"].as_array().unwrap().iter().any(|p| p["in"] == "body"));
+    for name in references(&document.body) {
+        assert!(document.body["definitions"][&name].is_object(), "{name} is not defined");
+    }
+    let etag = document.headers["etag"].to_str().unwrap();
+    world.send("GET", "/openapi/v2", &[("if-none-match", etag)], "").await.expect(304);
+}
+
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("$ref").and_then(Value::as_str).map(|r| r.strip_prefix("#/definitions/").expect(r).to_owned());
+            own.into_iter().chain(fields.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
 }
 
 #[tokio::test]
@@ -96,6 +129,20 @@ async fn reviews_allow_everything() {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = world.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review).await.expect(201);
     assert_eq!(answer.at("/status/userInfo/username"), "weir-admin");
+    let rules = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}});
+    let answer = world.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", &rules).await.expect(201);
+    assert_eq!(answer.at("/status/resourceRules/0/verbs"), &json!(["*"]));
+    for (user, allowed) in [("weir-admin", true), ("somebody", false)] {
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user}});
+        let answer = world.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await.expect(201);
+        assert_eq!(answer.at("/status/allowed"), allowed, "{user}");
+        world.post("/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews", &review).await.expect(201);
+    }
+    world.get("/apis/authorization.k8s.io/v1/subjectaccessreviews").await.expect(405);
+    let groups = world.send("GET", "/apis", &[("accept", AGGREGATED)], "").await;
+    let groups = groups.at("/items").as_array().unwrap();
+    let names = |group: &Value| group["metadata"]["name"].as_str().unwrap().to_owned();
+    assert_eq!(groups.iter().filter(|g| names(g) == "authorization.k8s.io").count(), 1);
 }
 
 /// A client with another token, or none.

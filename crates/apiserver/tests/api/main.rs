@@ -1,5 +1,6 @@
 //! The server as its clients see it: HTTPS on a loopback port, a data directory of its own per test.
 
+mod apply;
 mod client;
 mod crud;
 mod custom;
@@ -7,5 +8,6 @@ mod deletion;
 mod discovery;
 mod lifecycle;
 mod logs;
+mod pages;
 mod patches;
 mod watches;

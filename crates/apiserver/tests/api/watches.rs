@@ -82,11 +82,31 @@ async fn the_past_is_gone_after_a_restart() {
 }
 
 #[tokio::test]
-async fn watch_lists_are_refused_so_that_clients_fall_back() {
+async fn a_watch_list_tells_when_it_has_told_all() {
     let world = World::new().await;
-    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
-    let refused = world.get(&format!("{MAPS}?{query}")).await.expect(422);
-    assert_eq!((refused.at("/reason"), refused.at("/details/causes/0/field")), (&json!("Invalid"), &json!("sendInitialEvents")));
+    for name in ["b", "a"] {
+        world.post(MAPS, &map(name, json!({}))).await.expect(201);
+    }
+    let query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let mut watch = world.watch(&format!("{MAPS}?{query}")).await;
+    assert_eq!(watch.step().await, ("ADDED".to_owned(), "a".to_owned()));
+    assert_eq!(watch.step().await, ("ADDED".to_owned(), "b".to_owned()));
+    let end = watch.next().await;
+    assert_eq!((&end["type"], &end["object"]["kind"]), (&json!("BOOKMARK"), &json!("ConfigMap")));
+    assert_eq!(end["object"]["metadata"]["annotations"], json!({"k8s.io/initial-events-end": "true"}));
+    let version = world.get(MAPS).await.at("/metadata/resourceVersion").clone();
+    assert_eq!(end["object"]["metadata"]["resourceVersion"], version);
+    world.post(MAPS, &map("c", json!({}))).await.expect(201);
+    assert_eq!(watch.step().await, ("ADDED".to_owned(), "c".to_owned()));
+    // Without what there is, and through a selector that matches nothing.
+    let mut bare = world.watch(&format!("{MAPS}?sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=0")).await;
+    let mut none = world.watch(&format!("{MAPS}?{query}&labelSelector=a")).await;
+    assert_eq!(none.next().await["type"], "BOOKMARK");
+    world.post(MAPS, &map("d", json!({}))).await.expect(201);
+    assert_eq!(bare.step().await, ("ADDED".to_owned(), "d".to_owned()));
+    let refused = world.get(&format!("{MAPS}?watch=true&sendInitialEvents=true")).await.expect(422);
+    assert!(refused.message().contains("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"), "{}", refused.message());
+    world.get(&format!("{MAPS}?watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1")).await.expect(422);
 }
 
 #[tokio::test]

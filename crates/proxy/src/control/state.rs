@@ -289,6 +289,7 @@ impl Control {
                     stats: per_worker(team.members.len()),
                     log: attached.log.clone(),
                     log_id: key.attachment,
+                    listening: 0.into(),
                 });
                 for (member, listener) in team.members.iter().zip(listeners) {
                     member.orders.send(Order::Listen(socket.clone(), listener));

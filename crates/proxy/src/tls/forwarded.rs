@@ -11,12 +11,14 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::names::AlternativeNames;
 
-/// The element for a client that presented `chain`, leaf first: the leaf's hash, and what `details` names.
-pub(crate) fn element(chain: &[CertificateDer<'_>], details: &[ClientCertDetail]) -> String {
+/// The element for a client that presented `chain`, leaf first: by whom it was judged (`uris` of our own certificate), the leaf's hash, and
+/// what `details` names.
+pub(crate) fn element(uris: &[String], chain: &[CertificateDer<'_>], details: &[ClientCertDetail]) -> String {
     let Some(leaf) = chain.first() else { return String::new() };
-    let mut out = format!("Hash={}", hex::encode(Sha256::digest(leaf)));
-    let names = AlternativeNames::of(leaf);
+    let mut out: String = uris.iter().map(|uri| format!("By={};", value(uri))).collect();
     // Writing into a String cannot fail.
+    let _ = write!(out, "Hash={}", hex::encode(Sha256::digest(leaf)));
+    let names = AlternativeNames::of(leaf);
     for detail in details {
         let _ = match detail {
             ClientCertDetail::Subject => write!(out, ";Subject=\"{}\"", escaped(&subject(leaf))),
@@ -108,9 +110,11 @@ mod tests {
         let hash = hex::encode(Sha256::digest(&chain[0]));
         let details = [ClientCertDetail::Subject, ClientCertDetail::Uri, ClientCertDetail::Dns];
         let expected = r#";Subject="CN=client,O=Our\, \\"Org\\"??X-Evil: 1";URI="spiffe://a/b;URI=c";DNS=a.test"#;
-        assert_eq!(element(&chain, &details), format!("Hash={hash}{expected}"));
-        let text = element(&chain, &[ClientCertDetail::Cert]);
+        assert_eq!(element(&[], &chain, &details), format!("Hash={hash}{expected}"));
+        let own = ["spiffe://a/gateway".to_owned(), "urn:x,y".to_owned()];
+        assert_eq!(element(&own, &chain, &[]), format!("By=spiffe://a/gateway;By=\"urn:x,y\";Hash={hash}"));
+        let text = element(&[], &chain, &[ClientCertDetail::Cert]);
         assert!(text.contains(";Cert=\"-----BEGIN%20CERTIFICATE-----%0A") && !text.contains(['\n', '+', ' ']), "{text}");
-        assert_eq!(element(&[], &details), "");
+        assert_eq!(element(&own, &[], &details), "");
     }
 }

@@ -6,6 +6,7 @@ mod forwarded;
 mod hello;
 mod matching;
 mod names;
+mod signing;
 mod stream;
 mod suites;
 mod verify;
@@ -35,6 +36,9 @@ pub(crate) enum Unusable {
     /// A key exchange group that is not there.
     #[error("curve {0} is not supported: use {1}")]
     Curve(String, String),
+    /// A signature algorithm that is not there.
+    #[error("signature algorithm {0} is not supported: use {1}")]
+    SignatureAlgorithm(String, String),
     /// The lowest version is above the highest, or no suite is left for one.
     #[error("TLS versions and ciphers do not go together: {0}")]
     Versions(String),

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -13,6 +14,8 @@ pub(crate) struct AlternativeNames {
     pub(crate) email: Vec<String>,
     pub(crate) ip: Vec<IpAddr>,
     pub(crate) uri: Vec<String>,
+    /// Of other kinds: the kind's object identifier, and the text.
+    pub(crate) other: Vec<(String, String)>,
 }
 
 impl AlternativeNames {
@@ -28,11 +31,32 @@ impl AlternativeNames {
                 GeneralName::RFC822Name(name) => this.email.push((*name).to_owned()),
                 GeneralName::URI(name) => this.uri.push((*name).to_owned()),
                 GeneralName::IPAddress(bytes) => this.ip.extend(address(bytes)),
+                GeneralName::OtherName(kind, value) => this.other.extend(other(value).map(|text| (kind.to_id_string(), text))),
                 _ => {}
             }
         }
         this
     }
+}
+
+/// The text in a name of another kind: `[0] EXPLICIT` and one of ASN.1's kinds of text. What is none is no name that could be compared.
+fn other(value: &[u8]) -> Option<String> {
+    let (_, explicit) = Any::from_der(value).ok()?;
+    let (rest, inner) = Any::from_der(explicit.data).ok()?;
+    if explicit.tag() != Tag(0) || !rest.is_empty() {
+        return None;
+    }
+    let text = match inner.tag() {
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::VisibleString | Tag::T61String | Tag::OctetString => {
+            std::str::from_utf8(inner.data).ok()?.to_owned()
+        }
+        Tag::BmpString => {
+            let (units, []) = inner.data.as_chunks::<2>() else { return None };
+            String::from_utf16(&units.iter().map(|it| u16::from_be_bytes(*it)).collect::<Vec<_>>()).ok()?
+        }
+        _ => return None,
+    };
+    (!text.contains('\0')).then_some(text)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -12,11 +12,12 @@ use std::task::{Context, Poll, ready};
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{Error, ProtocolVersion, ServerConfig};
+use rustls::{Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::config::SecureListener;
+use crate::socket;
 
 /// The most bytes of one record, with its header.
 const RECORD: usize = 5 + 16 * 1024 + 256;
@@ -196,7 +197,16 @@ impl Secure {
             ready!(self.poll_flush(cx))?;
         }
         let data = data.get(..WRITE).unwrap_or(data);
-        with_scratch(|Scratch { output, .. }| self.poll_write_through(cx, data, output).map_ok(|()| data.len()))
+        with_scratch(|Scratch { output, .. }| self.poll_write_through(cx, data, output, false).map_ok(|()| data.len()))
+    }
+
+    /// As [`Self::poll_write`], of the last bytes: what says that they are goes with them. [`Self::finish`] must follow at once.
+    pub(crate) fn poll_write_last(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.outgoing.len() > TOGETHER {
+            ready!(self.poll_flush(cx))?;
+        }
+        let (data, is_all) = data.split_at_checked(WRITE).map_or((data, true), |(first, rest)| (first, rest.is_empty()));
+        with_scratch(|Scratch { output, .. }| self.poll_write_through(cx, data, output, is_all).map_ok(|()| data.len()))
     }
 
     /// As [`Self::poll_write`], of several parts.
@@ -210,7 +220,7 @@ impl Secure {
                 let room = WRITE - gathered.len();
                 gathered.extend_from_slice(part.get(..room).unwrap_or(part));
             }
-            self.poll_write_through(cx, gathered, output).map_ok(|()| gathered.len())
+            self.poll_write_through(cx, gathered, output, false).map_ok(|()| gathered.len())
         })
     }
 
@@ -243,14 +253,27 @@ impl Secure {
     /// Says, if the socket takes it at once, what is left to say: that we send no more, or why a handshake failed.
     pub(crate) fn farewell(&mut self) {
         self.say_end();
-        // It is a courtesy: the connection is closed either way.
-        let _ = self.tcp.try_write(&self.outgoing);
-        self.outgoing = Vec::new();
+        if !self.outgoing.is_empty() {
+            // It is a courtesy: the connection is closed either way.
+            let _ = self.tcp.try_write(&self.outgoing);
+            self.outgoing = Vec::new();
+        }
+    }
+
+    /// Ends our side after [`Self::poll_write_last`]. Does not wait.
+    pub(crate) fn finish(&mut self) {
+        self.farewell();
+        socket::end(&self.tcp);
     }
 
     /// The socket.
     pub(crate) fn tcp(&self) -> &TcpStream {
         &self.tcp
+    }
+
+    /// Whether the client has not proved anew who it is, but resumes a session in which it did.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// What the client presented, leaf first, if it did.
@@ -367,7 +390,7 @@ impl Secure {
         }
     }
 
-    fn poll_write_through(&mut self, cx: &mut Context<'_>, data: &[u8], output: &mut [u8]) -> Poll<io::Result<()>> {
+    fn poll_write_through(&mut self, cx: &mut Context<'_>, data: &[u8], output: &mut [u8], is_last: bool) -> Poll<io::Result<()>> {
         let too_little = || io::Error::from(io::ErrorKind::InvalidData);
         let mut count = 0;
         // With the bytes that are held, as always: the library may have notes on them.
@@ -377,6 +400,11 @@ impl Secure {
             let rest = output.get_mut(waiting..).ok_or_else(too_little)?;
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.tls.process_tls_records(&mut incoming).state {
                 count = waiting + traffic.encrypt(data, rest).map_err(io::Error::other)?;
+                if is_last {
+                    let rest = output.get_mut(count..).ok_or_else(too_little)?;
+                    count += traffic.queue_close_notify(rest).map_err(io::Error::other)?;
+                    self.said_end = true;
+                }
                 break;
             }
             // It has something to say first, such as new keys.
@@ -386,7 +414,8 @@ impl Secure {
         self.incoming = incoming;
         let all = output.get_mut(..count).filter(|all| !all.is_empty()).ok_or(io::ErrorKind::BrokenPipe)?;
         all.get_mut(..self.outgoing.len()).ok_or_else(too_little)?.copy_from_slice(&self.outgoing);
-        let written = match Pin::new(&mut self.tcp).poll_write(cx, all) {
+        let write = if is_last { socket::poll_write_last(&self.tcp, cx, all) } else { Pin::new(&mut self.tcp).poll_write(cx, all) };
+        let written = match write {
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             // Taken all the same: who waits for it to be sent asks for that, and is woken.

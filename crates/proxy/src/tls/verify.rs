@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use weir_model::{ClientValidation, ClientValidationMode, NameKind};
 
@@ -30,12 +30,20 @@ pub(super) struct Verifier {
     keys: Vec<Hash>,
     certificates: Vec<Hash>,
     names: Vec<(NameKind, Matcher)>,
+    other_names: Vec<(Arc<str>, Matcher)>,
     allow_expired: bool,
     algorithms: WebPkiSupportedAlgorithms,
+    /// Of those, the ones that clients may sign with.
+    schemes: Vec<SignatureScheme>,
 }
 
 impl Verifier {
-    pub(super) fn new(validation: &ClientValidation, provider: &Arc<CryptoProvider>) -> Result<Self, Unusable> {
+    /// `allowed`: the schemes that clients may sign with; empty: all.
+    pub(super) fn new(
+        validation: &ClientValidation,
+        provider: &Arc<CryptoProvider>,
+        allowed: &[SignatureScheme],
+    ) -> Result<Self, Unusable> {
         let wrong = Unusable::Validation;
         let verifies = matches!(validation.mode, ClientValidationMode::Require | ClientValidationMode::VerifyIfGiven);
         let pinned = !(validation.spki_hashes.is_empty() && validation.certificate_hashes.is_empty());
@@ -53,15 +61,22 @@ impl Verifier {
             let bytes = hex::decode(text.replace(':', ""));
             hash(bytes.ok()).ok_or_else(|| wrong(format!("`{text}` is not a SHA-256 in hexadecimal digits")))
         });
-        let names = validation.names.iter().map(|(kind, it)| Ok((*kind, Matcher::new(it).map_err(|error| wrong(error.to_string()))?)));
+        let matcher = |it| Matcher::new(it).map_err(|error| wrong(error.to_string()));
+        let names = validation.names.iter().map(|(kind, it)| Ok((*kind, matcher(it)?)));
+        let other_names = validation.other_names.iter().map(|(kind, it)| Ok((kind.clone(), matcher(it)?)));
+        let algorithms = provider.signature_verification_algorithms;
+        let mut schemes = algorithms.supported_schemes();
+        schemes.retain(|scheme| allowed.is_empty() || allowed.contains(scheme));
         Ok(Self {
             mode: validation.mode,
             chain,
             keys: keys.collect::<Result<_, _>>()?,
             certificates: certificates.collect::<Result<_, _>>()?,
             names: names.collect::<Result<_, _>>()?,
+            other_names: other_names.collect::<Result<_, _>>()?,
             allow_expired: validation.allow_expired,
-            algorithms: provider.signature_verification_algorithms,
+            algorithms,
+            schemes,
         })
     }
 
@@ -92,18 +107,27 @@ impl Verifier {
         Ok(self.keys.contains(&Sha256::digest(&key).into()))
     }
 
+    fn may_sign_with(&self, scheme: SignatureScheme) -> Result<(), Error> {
+        if self.schemes.contains(&scheme) {
+            return Ok(());
+        }
+        Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into())
+    }
+
     /// Whether one of its names is wanted, if any is.
     fn is_named(&self, leaf: &CertificateDer<'_>) -> bool {
-        if self.names.is_empty() {
+        if self.names.is_empty() && self.other_names.is_empty() {
             return true;
         }
         let has = AlternativeNames::of(leaf);
-        self.names.iter().any(|(kind, wanted)| match kind {
+        let is_named = |(kind, wanted): &(NameKind, Matcher)| match kind {
             NameKind::Dns => has.dns.iter().any(|name| wanted.matches_dns(name)),
             NameKind::Email => has.email.iter().any(|name| wanted.matches(name)),
             NameKind::Uri => has.uri.iter().any(|name| wanted.matches(name)),
             NameKind::Ip => has.ip.iter().any(|address| wanted.matches(&address.to_string())),
-        })
+        };
+        let is_other = |(kind, wanted): &(Arc<str>, Matcher)| has.other.iter().any(|(it, name)| **kind == **it && wanted.matches(name));
+        self.names.iter().any(is_named) || self.other_names.iter().any(is_other)
     }
 }
 
@@ -137,6 +161,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        self.may_sign_with(signature.scheme)?;
         verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
@@ -146,11 +171,12 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        self.may_sign_with(signature.scheme)?;
         verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.schemes.clone()
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
     if response.body == Body::Chunked {
         download.pass_trailers(Trailers::of_answer(plan, response));
     }
+    download.last = close;
     let head = output.filled().get(..length).unwrap_or_default();
     let edits = Edits::of_answer(plan.filters());
     let client = plan.client();

@@ -77,6 +77,8 @@ pub(crate) enum Next {
     Nothing,
     /// Close, after the client had time to read the answer: there may be more bytes on their way.
     Linger,
+    /// Close, after an answer that is complete and a request that was read whole.
+    Finish,
     /// Close.
     Close,
 }
@@ -246,7 +248,15 @@ impl Downstream {
             while self.wait_for_request().await {
                 let mut work = self.link.worker.works.take();
                 self.link.set_active(true);
-                let next = self.converse(&mut work).await;
+                let mut next = self.converse(&mut work).await;
+                if next == Next::Finish {
+                    // What is closed with bytes that nobody read is reset.
+                    if self.stream.has_unread() {
+                        next = Next::Linger;
+                    } else {
+                        self.stream.finish();
+                    }
+                }
                 if next == Next::Linger {
                     self.linger(&mut work).await;
                 }
@@ -268,6 +278,7 @@ impl Downstream {
                         self.link.set_deadline(self.link.tick_after(headers));
                     }
                     Next::Nothing => {}
+                    Next::Finish => return,
                     Next::Linger | Next::Close => return self.stream.farewell(),
                 }
             }
@@ -421,7 +432,7 @@ fn refusal(invalid: Invalid) -> Reply {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::LocalSet;
     use weir_model::GatewayName;
@@ -437,13 +448,13 @@ mod tests {
         fn write(&self, _: &[u8]) {}
     }
 
-    /// A worker that does not run, and a connection of it with its client.
-    async fn connection() -> (Rc<Worker>, Downstream, TcpStream) {
+    /// A worker that does not run, a socket whose clients are treated so, and what listens there.
+    pub(crate) async fn listening(settings: weir_model::ClientSettings) -> (Rc<Worker>, Rc<LocalSocket>, TcpListener) {
         let team = team_for_tests();
         let worker = Rc::new(Worker::new(0, team.clone()));
         let cell = team.ledger.cell("ns/eg/http");
         let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
-        let (secure, clients) = (vec![], vec![]);
+        let (secure, clients) = (vec![], vec![Arc::new(crate::client::Client::new(&Arc::new(settings)))]);
         let config =
             PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
@@ -465,12 +476,20 @@ mod tests {
             stats: crate::stats::per_worker(1),
             log: Arc::new(Nowhere),
             log_id: 1,
+            listening: 0.into(),
         };
         let log = Rc::new(LogBuffer::new(Arc::new(Nowhere), team.logger.clone()));
-        let socket = Rc::new(LocalSocket::new(Arc::new(socket), log));
+        (worker, Rc::new(LocalSocket::new(Arc::new(socket), log)), listener)
+    }
+
+    /// A worker that does not run, and a connection of it with its client.
+    pub(crate) async fn connection() -> (Rc<Worker>, Downstream, TcpStream) {
+        let (worker, socket, listener) = listening(weir_model::ClientSettings::default()).await;
+        let address = listener.local_addr().expect("an address");
+        let cell = worker.team.ledger.cell("ns/eg/http");
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, peer) = accepted.expect("accepts");
-        let slot = team.ledger.acquire(&cell).expect("no limit");
+        let slot = worker.team.ledger.acquire(&cell).expect("no limit");
         let link = Link::new(worker.clone(), socket, peer, &cell);
         (worker, Downstream::new(Stream::Plain(stream), slot, link), client.expect("connects"))
     }

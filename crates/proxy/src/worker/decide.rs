@@ -194,8 +194,6 @@ fn forwarded_scheme(link: &Link, settings: &ClientSettings, head: &[u8], request
     match said {
         Some(b"https") => "https",
         Some(b"http") => "http",
-        // Backends speak HTTP in the clear.
-        _ if settings.scheme_matches_backend => "http",
         _ => link.scheme(),
     }
 }

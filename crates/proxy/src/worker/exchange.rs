@@ -12,7 +12,7 @@ use weir_http1::{Body, Parsed};
 use super::answer::{self, Details, Reply};
 use super::connection::{Downstream, Interrupt, Link, Next};
 use super::decide::{Decision, decide};
-use super::pump::Broken;
+use super::pump::{Broken, Sink};
 use super::stream::Stream;
 use super::timers::NEVER;
 use super::trailers::Trailers;
@@ -166,10 +166,11 @@ async fn respond(connection: &mut Downstream, work: &mut Work) -> Next {
     }
     let Downstream { stream, link, .. } = connection;
     let download = &mut work.download;
-    let written = &mut download.traffic.1;
+    let (written, last) = (&mut download.traffic.1, work.flow.close);
     let sent = link.wait(|cx| {
         while let Some(rest) = download.head.get(*written as usize..).filter(|rest| !rest.is_empty()) {
-            match std::pin::Pin::new(&mut *stream).poll_write(cx, rest) {
+            let write = if last { stream.poll_write_last(cx, rest) } else { std::pin::Pin::new(&mut *stream).poll_write(cx, rest) };
+            match write {
                 Poll::Ready(Ok(count)) if count > 0 => *written += count as u64,
                 Poll::Ready(_) => return Poll::Ready(false),
                 Poll::Pending => return Poll::Pending,
@@ -180,6 +181,7 @@ async fn respond(connection: &mut Downstream, work: &mut Work) -> Next {
     match (sent.await, work.flow.close) {
         (Ok(true), false) => Next::Again,
         (Ok(true), true) if !work.upload.is_read() || !work.input.is_empty() => Next::Linger,
+        (Ok(true), true) => Next::Finish,
         _ => Next::Close,
     }
 }
@@ -211,7 +213,7 @@ async fn forward(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<End
         }
         match outcome {
             Ok(()) if work.flow.close => {
-                return Some(if work.flow.uploaded && work.input.is_empty() { Next::Close } else { Next::Linger });
+                return Some(if work.flow.uploaded && work.input.is_empty() { Next::Finish } else { Next::Linger });
             }
             Ok(()) => return Some(Next::Again),
             // The endpoint closed an idle connection just as it was used: it has seen nothing, so a request that may be repeated is.
@@ -331,7 +333,7 @@ fn note_wait(link: &Link, work: &mut Work) {
         && !work.flow.tunnel
         && work.plan.client().is_none_or(|client| {
             let chosen = client.settings.timeouts.chosen;
-            !chosen.stream_idle && !(sends && chosen.request)
+            !(chosen.stream_idle || sends && chosen.request)
         });
     if slow {
         link.set_slow(work.upload.traffic.0 + work.download.traffic.1);

@@ -39,8 +39,8 @@ use crate::tls::{self, Failed, Greeting, Heard, Progress, Secure, Session};
 /// How many handshakes use their keys before everybody else who is ready has had a turn: a key operation takes about 180 µs, many requests'
 /// time, and a flood of handshakes must not starve those that are served.
 const TURNS: usize = 2;
-/// How many may wait for their turn, which takes 0.2 s then. More are reset: they would wait in vain for longer.
-const MAX_WAITING: usize = 1024;
+/// How many may wait for their turn, which takes less than a second then. More are reset: they would wait in vain for longer.
+const MAX_WAITING: usize = 4096;
 /// How long a failed handshake is read from, so that the client can read why before a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -207,7 +207,16 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
     let Ok(mut secure) = Secure::new(tcp, config, session, heard.bytes).map(Box::new) else { return Err(failed()) };
     let mut needs_turn = true;
     loop {
-        let progress = if needs_turn { in_turn(&link, &mut secure).await? } else { secure.advance() };
+        let progress = match needs_turn {
+            false => secure.advance(),
+            true => match in_turn(&link, || secure.advance()).await? {
+                Some(progress) => progress,
+                None => {
+                    reset(secure.tcp());
+                    return Err(Turned::Away(|stats| &stats.crowded));
+                }
+            },
+        };
         match progress {
             Ok(Progress::Done) => break,
             Ok(Progress::Waits) => {}
@@ -229,6 +238,11 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
             Err(Interrupt::Killed) => return Err(Turned::Silently),
         }
     }
+    // A certificate may have expired since, and revocation lists may: a ticket is no way around that.
+    if asks && secure.is_resumed() && !secure.session.listener.terms.still_trusts(secure.peer_certificates()) {
+        part(&link, &mut secure).await;
+        return Err(Turned::Away(|stats| &stats.wrong_certificate));
+    }
     // The client waits for the server's last word in TLS 1.2. In 1.3 there are only tickets, which can go with the first answer.
     if secure.must_flush() && !matches!(link.wait(|cx| secure.poll_flush(cx)).await, Ok(Ok(()))) {
         return Err(failed());
@@ -238,20 +252,19 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
     }
     link.enter();
     if let Some(chain) = secure.peer_certificates() {
-        let details = &secure.session.listener.listener.client.headers.client_cert_details;
-        link.certificate = Some(Box::new(tls::forwarded_certificate(chain, details)));
+        let Session { listener, server_name } = &secure.session;
+        let details = &listener.listener.client.headers.client_cert_details;
+        let own = listener.terms.own_uris(server_name.as_deref());
+        link.certificate = Some(Box::new(tls::forwarded_certificate(own, chain, details)));
     }
     link.listener = Some(secure.session.listener.listener.clone());
     Ok(Downstream::new(Stream::Secure(secure), slot, link))
 }
 
-/// Works with the keys when it is this connection's turn, and then lets everybody else go on.
-async fn in_turn(link: &Link, secure: &mut Secure) -> Result<Result<Progress, Failed>, Turned> {
+/// Works with the keys when it is this connection's turn, and then lets everybody else go on. None: too many wait.
+async fn in_turn<T>(link: &Link, work: impl FnOnce() -> T) -> Result<Option<T>, Turned> {
     let worker = link.worker.clone();
-    let Some(waiting) = Waiting::new(&worker.turns.waiting) else {
-        reset(secure.tcp());
-        return Err(Turned::Away(|stats| &stats.crowded));
-    };
+    let Some(waiting) = Waiting::new(&worker.turns.waiting) else { return Ok(None) };
     let mut acquire = pin!(worker.turns.turns.acquire());
     let turn = match link.wait(|cx| acquire.as_mut().poll(cx)).await {
         Ok(turn) => turn,
@@ -259,10 +272,10 @@ async fn in_turn(link: &Link, secure: &mut Secure) -> Result<Result<Progress, Fa
         Err(Interrupt::Killed) => return Err(Turned::Silently),
     };
     drop(waiting);
-    let progress = secure.advance();
+    let done = work();
     tokio::task::yield_now().await;
     drop(turn);
-    Ok(progress)
+    Ok(Some(done))
 }
 
 /// Says why, and reads what is still coming for a moment, so that the client can read it.
@@ -281,4 +294,46 @@ async fn part(link: &Link, secure: &mut Secure) {
     });
     // However it ended, the connection is closed now.
     let _ = drained.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+    use weir_model::ClientSettings;
+
+    use super::*;
+    use crate::worker::connection::tests::listening;
+
+    #[tokio::test]
+    async fn a_flood_of_handshakes_leaves_room_for_everybody_else() {
+        let (worker, socket, _listener) = listening(ClientSettings::default()).await;
+        let cell = worker.team.ledger.cell("ns/eg/http");
+        let done = Rc::new(Cell::new(0));
+        let crowded = Rc::new(Cell::new(0));
+        let flood = |_| {
+            let link = Link::new(worker.clone(), socket.clone(), ([127, 0, 0, 1], 1).into(), &cell);
+            let (done, crowded) = (done.clone(), crowded.clone());
+            spawn_local(async move {
+                match in_turn(&link, || done.set(done.get() + 1)).await {
+                    Ok(Some(())) => {}
+                    Ok(None) => crowded.set(crowded.get() + 1),
+                    Err(_) => panic!("nobody ended it"),
+                }
+            })
+        };
+        LocalSet::new()
+            .run_until(async {
+                let all: Vec<_> = (0..MAX_WAITING + 100).map(flood).collect();
+                let mut most = 0;
+                while done.get() + crowded.get() < all.len() {
+                    let before = done.get();
+                    yield_now().await;
+                    most = most.max(done.get() - before);
+                }
+                // Those who find a turn free do not wait for one.
+                assert!(most <= 2 * TURNS, "{most} handshakes before the next request");
+                assert!((100 - TURNS..=100).contains(&crowded.get()), "{} were reset", crowded.get());
+            })
+            .await;
+    }
 }

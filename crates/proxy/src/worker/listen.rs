@@ -155,7 +155,7 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
         Ok(slot) => {
             tune(&settings.connection, settings.tcp_keepalive.as_ref(), &descriptor);
             let handoff = Handoff { socket: socket.socket.id, descriptor, peer, slot };
-            if let Some(Handoff { descriptor, peer, slot, .. }) = hand_over(worker, handoff) {
+            if let Some(Handoff { descriptor, peer, slot, .. }) = hand_over(worker, socket, handoff) {
                 serve(worker, socket, descriptor, peer, slot);
             }
         }
@@ -163,7 +163,11 @@ fn admit(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
 }
 
 /// Gives the connection to the worker with the fewest, if this one has clearly more. Gives it back if it stays here.
-fn hand_over(worker: &Worker, handoff: Handoff) -> Option<Handoff> {
+fn hand_over(worker: &Worker, socket: &LocalSocket, handoff: Handoff) -> Option<Handoff> {
+    // One that has not been told of the socket yet, or not to listen any more, could not serve it.
+    if socket.socket.listening.load(Ordering::Relaxed) < worker.team.members.len() {
+        return Some(handoff);
+    }
     let mine = worker.connections.get();
     let others = worker.team.members.iter().enumerate().filter(|(index, _)| *index != worker.index);
     let Some((load, member)) = others.map(|(_, member)| (member.load.read(), member)).min_by_key(|(load, _)| *load) else {
@@ -202,5 +206,51 @@ fn serve(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, pee
         }
         Ok(tcp) => drop(tokio::task::spawn_local(greet::receive(worker.clone(), socket.clone(), tcp, peer, slot))),
         Err(error) => tracing::warn!(%error, "cannot register a connection"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+    use weir_model::ClientSettings;
+
+    use super::*;
+    use crate::worker::connection::tests::listening;
+
+    /// How many connections each turn of accepting takes, when `waiting` are there.
+    async fn turns(batch: u32, waiting: usize) -> Vec<u64> {
+        let mut settings = ClientSettings::default();
+        settings.connection.max_accept_per_socket_event = batch;
+        let (worker, socket, listener) = listening(settings).await;
+        let mut clients = Vec::new();
+        for _ in 0..waiting {
+            clients.push(TcpStream::connect(socket.socket.address).await.expect("connects"));
+        }
+        let listener = TcpStream::from_std(OwnedFd::from(listener.into_std().expect("a socket")).into()).expect("registered");
+        let mut accepting = Box::pin(accept_all(&worker, &socket, &listener));
+        let (mut turns, mut before) = (Vec::new(), 0);
+        while before < waiting as u64 {
+            let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(accepting.as_mut().poll(cx).is_ready()));
+            assert!(!polled.await, "it goes on");
+            let now = worker.team.ledger.cell_count("ns/eg/http");
+            if now > before {
+                turns.push(now - before);
+            }
+            before = now;
+            // Not to the connections' own tasks: they are not what is counted.
+            tokio::task::yield_now().await;
+        }
+        turns
+    }
+
+    #[tokio::test]
+    async fn a_turn_takes_as_many_as_the_listener_says() {
+        LocalSet::new()
+            .run_until(async {
+                assert_eq!(turns(3, 10).await, [3, 3, 3, 1]);
+                assert_eq!(turns(1, 4).await, [1; 4]);
+                assert_eq!(turns(0, 40).await, [40]);
+            })
+            .await;
     }
 }

@@ -224,12 +224,14 @@ impl Worker {
         let id = socket.id;
         let socket = Rc::new(LocalSocket::new(socket, log));
         let accepting = tokio::task::spawn_local(listen::accept(self.clone(), socket.clone(), listener));
+        socket.socket.listening.fetch_add(1, Ordering::Relaxed);
         self.sockets.borrow_mut().insert(id, Listening { socket, accepting });
     }
 
     fn unlisten(self: &Rc<Self>, id: u64, drain: Duration, done: mpsc::Sender<()>) {
         let Some(Listening { socket, accepting }) = self.sockets.borrow_mut().remove(&id) else { return };
         accepting.abort();
+        socket.socket.listening.fetch_sub(1, Ordering::Relaxed);
         let worker = self.clone();
         tokio::task::spawn_local(async move {
             worker.timers.end(id, drain.is_zero());

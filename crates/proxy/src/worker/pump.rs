@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use weir_http1::{Body, Chunked, Invalid, write};
 
 use super::buffer::{Buffer, Spares};
@@ -31,12 +32,24 @@ pub(crate) struct Pump {
     encode: bool,
     /// Which trailers pass; none: none does.
     trailers: Option<Box<Trailers>>,
+    /// Nothing comes after this message.
+    pub(crate) last: bool,
     /// Bytes of the body that were passed on.
     pub(crate) moved: u64,
     /// All bytes that were read and written.
     pub(crate) traffic: (u64, u64),
     full_reads: u8,
 }
+
+/// Where a message goes.
+pub(crate) trait Sink: AsyncWrite + Unpin {
+    /// As [`AsyncWrite::poll_write`], of the last bytes before the end: they may wait until that is said, and travel with it.
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(cx, data)
+    }
+}
+
+impl Sink for TcpStream {}
 
 /// What is still to come of the body.
 #[derive(Default)]
@@ -67,7 +80,7 @@ impl Pump {
         self.head.clear();
         (self.data, self.skip, self.written, self.tail) = (0, 0, 0, &[]);
         (self.moved, self.traffic, self.full_reads) = (0, (0, 0), 0);
-        (self.encode, self.trailers) = (encode, None);
+        (self.encode, self.trailers, self.last) = (encode, None, false);
         self.source = match body {
             Body::None => Source::Done,
             Body::Length(length) => Source::Length(length),
@@ -104,7 +117,7 @@ impl Pump {
         buffer: &mut Buffer,
         spares: &Spares,
         from: &mut (impl AsyncRead + Unpin),
-        to: &mut (impl AsyncWrite + Unpin),
+        to: &mut impl Sink,
     ) -> Poll<Result<(), Broken>> {
         loop {
             if self.written == 0 && self.data == 0 && self.tail.is_empty() {
@@ -202,10 +215,11 @@ impl Pump {
     }
 
     /// Writes once, or to the end of what is staged.
-    fn poll_write(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer, to: &mut impl Sink) -> Poll<io::Result<()>> {
         let data = buffer.filled().get(..self.data).unwrap_or_default();
         let count = if data.is_empty() && self.tail.is_empty() {
-            ready!(Pin::new(to).poll_write(cx, self.head.get(self.written..).unwrap_or_default()))?
+            let head = self.head.get(self.written..).unwrap_or_default();
+            ready!(if self.last && self.is_read() { to.poll_write_last(cx, head) } else { Pin::new(to).poll_write(cx, head) })?
         } else if self.head.is_empty() && self.tail.is_empty() {
             ready!(Pin::new(to).poll_write(cx, data.get(self.written..).unwrap_or_default()))?
         } else {

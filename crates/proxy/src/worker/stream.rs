@@ -2,12 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::pump::Sink;
 use super::upstream::peek;
+use crate::socket;
 use crate::tls::{Secure, Session};
 
 /// A client's stream.
@@ -63,10 +65,36 @@ impl Stream {
         matches!(self, Self::Secure(secure) if secure.is_amid_record())
     }
 
+    /// Whether there is something that nobody has read, as far as is known without a look at the socket.
+    pub(crate) fn has_unread(&self) -> bool {
+        let (tcp, held) = match self {
+            Self::Plain(tcp) => (tcp, false),
+            Self::Secure(secure) => (secure.tcp(), secure.is_amid_record()),
+        };
+        held || tcp.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Sends what waits for the end, and says that this is it. Does not wait.
+    pub(crate) fn finish(&mut self) {
+        match self {
+            Self::Plain(tcp) => socket::end(tcp),
+            Self::Secure(secure) => secure.finish(),
+        }
+    }
+
     /// Says that there is no more, where the protocol has a word for it. Does not wait.
     pub(crate) fn farewell(&mut self) {
         if let Self::Secure(secure) = self {
             secure.farewell();
+        }
+    }
+}
+
+impl Sink for Stream {
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => socket::poll_write_last(tcp, cx, data),
+            Self::Secure(secure) => secure.poll_write_last(cx, data),
         }
     }
 }

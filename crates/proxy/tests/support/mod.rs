@@ -1,6 +1,8 @@
 //! What the wire tests share: a Model by hand, a data plane on an address of its own, an origin that records, a client of raw bytes.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod kernel;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

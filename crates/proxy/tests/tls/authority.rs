@@ -43,10 +43,14 @@ impl Authority {
     }
 
     pub fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
+        self.issue_for(KeyPair::generate().unwrap(), names, change)
+    }
+
+    /// For a key of another kind.
+    pub fn issue_for(&self, key: KeyPair, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         change(&mut params);
-        let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Issued { pem: certificate.pem(), der: certificate.der().clone(), key }
     }

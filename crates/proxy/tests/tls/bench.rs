@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion, crypto};
 use weir_model::{
     Attachment, ClientSettings, HostPattern, Limit, LimitName, LimitScope, Listener, ListenerName, Model, ObjectName, Protocol, Route,
     Rule, Tls, TlsVersion,
@@ -25,9 +25,11 @@ pub fn tls(certificates: &[&Issued]) -> Tls {
         max_version: TlsVersion::V1_3,
         ciphers: vec![],
         curves: vec![],
+        signature_algorithms: vec![],
         alpn: vec!["http/1.1".into()],
         client_validation: None,
         tickets: true,
+        sessions: false,
     }
 }
 
@@ -82,17 +84,25 @@ pub struct Hand<'a> {
     pub versions: &'static [&'static SupportedProtocolVersion],
     pub identity: Option<&'a Issued>,
     pub alpn: &'static [&'static str],
+    /// What servers may sign with; empty: all.
+    pub signatures: &'static [SignatureScheme],
 }
 
 impl<'a> Hand<'a> {
     pub fn new(authority: &'a Authority) -> Self {
-        Self { authority, versions: &BOTH, identity: None, alpn: &[] }
+        Self { authority, versions: &BOTH, identity: None, alpn: &[], signatures: &[] }
     }
 
     pub fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der()).unwrap();
-        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+        let mut provider = crypto::aws_lc_rs::default_provider();
+        if !self.signatures.is_empty() {
+            let all = provider.signature_verification_algorithms;
+            let wanted = all.mapping.iter().filter(|(scheme, _)| self.signatures.contains(scheme)).copied().collect::<Vec<_>>();
+            provider.signature_verification_algorithms.mapping = wanted.leak();
+        }
+        let provider = Arc::new(provider);
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(self.versions).unwrap();
         let builder = builder.with_root_certificates(roots);
         let mut config = match self.identity {

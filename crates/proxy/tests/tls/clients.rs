@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{PublicKeyData, SanType, SerialNumber, date_time_ymd};
+use rcgen::{OtherNameValue, PublicKeyData, SanType, SerialNumber, date_time_ymd};
 use sha2::{Digest, Sha256};
 use weir_model::{
     ClientCertDetail, ClientSettings, ClientValidation, ClientValidationMode, ForwardedClientCert, HeaderSettings, NameKind, StringMatch,
@@ -24,6 +24,7 @@ pub fn required(authority: &Authority) -> ClientValidation {
         spki_hashes: vec![],
         certificate_hashes: vec![],
         names: vec![],
+        other_names: vec![],
         allow_expired: false,
     }
 }
@@ -34,7 +35,9 @@ async fn a_backend_is_told_who_the_client_is_as_the_listener_says() {
     let (mut origin, ca) = (Origin::plain().await, Authority::new());
     let modes = [Sanitize, ForwardOnly, AppendForward, SanitizeSet, AlwaysForwardOnly];
     let hosts: Vec<_> = (0..modes.len()).map(|at| format!("l{at}.test")).collect();
-    let server = ca.issue(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
+    let server = ca.issue_with(&hosts.iter().map(String::as_str).collect::<Vec<_>>(), |params| {
+        params.subject_alt_names.push(SanType::URI("spiffe://example/gateway".try_into().unwrap()));
+    });
     let client = ca.issue(&["client.example"]);
     let terms =
         Tls { client_validation: Some(ClientValidation { mode: ClientValidationMode::VerifyIfGiven, ..required(&ca) }), ..tls(&[&server]) };
@@ -49,7 +52,7 @@ async fn a_backend_is_told_who_the_client_is_as_the_listener_says() {
         *listener = Arc::new(changed);
     }
     let bench = Bench::start(model).await;
-    let own = format!("Hash={};DNS=client.example", hex::encode(Sha256::digest(&client.der)));
+    let own = format!("By=spiffe://example/gateway;Hash={};DNS=client.example", hex::encode(Sha256::digest(&client.der)));
     let both = format!("said,{own}");
     for (identity, expected) in [
         (Some(&client), [None, Some("said"), Some(both.as_str()), Some(own.as_str()), Some("said")]),
@@ -69,12 +72,13 @@ async fn a_backend_is_told_who_the_client_is_as_the_listener_says() {
 #[tokio::test]
 async fn each_client_is_judged_by_its_listeners_terms() {
     let (origin, ca, others) = (Origin::plain().await, Authority::new(), Authority::new());
-    let hosts: Vec<_> = (0..16).map(|at| format!("l{at:02}.test")).collect();
+    let hosts: Vec<_> = (0..19).map(|at| format!("l{at:02}.test")).collect();
     let server = ca.issue(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
     let valid = ca.issue_with(&["client.example"], |params| {
         let uri = SanType::URI("spiffe://example/client".try_into().unwrap());
         let email = SanType::Rfc822Name("me@client.example".try_into().unwrap());
-        params.subject_alt_names.extend([uri, email, SanType::IpAddress("192.0.2.7".parse().unwrap())]);
+        let principal = SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3], OtherNameValue::Utf8String("me@ad.example".into())));
+        params.subject_alt_names.extend([uri, email, SanType::IpAddress("192.0.2.7".parse().unwrap()), principal]);
     });
     let wildcard = ca.issue(&["*.client.example"]);
     let stranger = others.issue(&["client.example"]);
@@ -88,6 +92,8 @@ async fn each_client_is_judged_by_its_listeners_terms() {
     let exact = |kind, text: &str| (kind, StringMatch::Exact(text.into()));
     let named = |names: Vec<(NameKind, StringMatch)>| ClientValidation { names, ..base.clone() };
     let mode = |mode| ClientValidation { mode, ..base.clone() };
+    let other =
+        |kind: &str, text: &str| ClientValidation { other_names: vec![(kind.into(), StringMatch::Exact(text.into()))], ..base.clone() };
     // Terms, and which of: nobody, valid, wildcard, stranger, revoked, expired are served.
     let cases = [
         (base.clone(), "-vwxr-".replace('x', "-")),
@@ -109,6 +115,9 @@ async fn each_client_is_judged_by_its_listeners_terms() {
         (named(vec![exact(NameKind::Dns, "sub.client.example"), exact(NameKind::Uri, "no")]), "--w---".into()),
         (named(vec![(NameKind::Dns, StringMatch::Suffix("client.example".into()))]), "-vw-r-".into()),
         (named(vec![exact(NameKind::Dns, "other.example")]), "------".into()),
+        (other("1.3.6.1.4.1.311.20.2.3", "me@ad.example"), "-v----".into()),
+        (other("1.3.6.1.4.1.311.20.2.4", "me@ad.example"), "------".into()),
+        (ClientValidation { names: vec![exact(NameKind::Dns, "sub.client.example")], ..other("1.2.3", "x") }, "--w---".into()),
     ];
     let listeners: Vec<_> = hosts.iter().map(|host| (host.trim_end_matches(".test"), host)).collect();
     let made = listeners.iter().zip(&cases).map(|((listener, host), (validation, _))| {

@@ -2,9 +2,12 @@
 #![allow(unreachable_pub, reason = "the modules of a test have no other readers")]
 
 mod authority;
+mod before;
 mod bench;
 mod clients;
+mod keys;
 mod limits;
+mod resuming;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

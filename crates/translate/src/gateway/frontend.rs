@@ -55,6 +55,7 @@ pub(super) fn judge(reader: &Reader<'_>, gateway: &GatewayName, frontend: &Front
         spki_hashes: Vec::new(),
         certificate_hashes: Vec::new(),
         names: Vec::new(),
+        other_names: Vec::new(),
         allow_expired: false,
     });
 }

@@ -37,6 +37,11 @@ pub(super) fn apply(
     if policy.read.tls.is_some() && secure.is_empty() && !covered.is_empty() {
         conditions.warn("NoTLSListener", "spec.tls has no effect here, because no HTTPS listener is covered");
     }
+    // As in Envoy Gateway: HTTP connections have an idle timeout of their own.
+    if policy.read.tcp_idle && !covered.is_empty() {
+        let why = "spec.timeout.tcp.idleTimeout has no effect here, because no TCP listener is covered; spec.timeout.http.idleTimeout is for HTTP";
+        conditions.warn("NoTCPListener", why);
+    }
 }
 
 fn in_force(

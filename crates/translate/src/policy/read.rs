@@ -19,7 +19,7 @@ use weir_model as model;
 use weir_model::{ClientIp, ClientSettings, ClientTimeouts, ConnectionSettings, EscapedSlashes, HeaderName, Http10, IpRange, Pattern};
 
 use super::tls::{self, TlsRead};
-use super::unserved::{Unserved, set_fields, unserved};
+use super::unserved::{is_unserved, set_fields};
 use super::{headers, names};
 use crate::memo::Reader;
 
@@ -35,12 +35,12 @@ pub(super) struct Read {
     pub(super) settings: Arc<ClientSettings>,
     /// Whether HTTP/1.0 requests without a host get a default one.
     pub(super) default_host: bool,
+    /// Whether it says how long TCP connections may be idle, which means nothing to those of HTTP.
+    pub(super) tcp_idle: bool,
     /// What it says of TLS, for listeners that end it.
     pub(super) tls: Option<TlsRead>,
     /// What is wrong with it: values that cannot be read, worded as Envoy Gateway words them.
     pub(super) invalid: Vec<String>,
-    /// Paths of fields that keep clients out and cannot be obeyed yet.
-    pub(super) protecting: Vec<String>,
     /// Paths of fields that have no effect yet.
     pub(super) unsupported: Vec<String>,
     /// Deprecated fields that are used, and what to use instead.
@@ -60,10 +60,8 @@ pub(super) fn read(reader: &Reader<'_>, namespace: &str, spec: &ClientTrafficPol
         out.deprecated.insert("spec.enableProxyProtocol", "spec.proxyProtocol");
     }
     for path in set_fields(spec) {
-        match unserved(&path) {
-            Some(Unserved::NoEffect) => out.unsupported.push(path.clone()),
-            Some(Unserved::Protects) => out.protecting.push(path.clone()),
-            None => {}
+        if is_unserved(&path) {
+            out.unsupported.push(path.clone());
         }
         if path != "spec.connection.connectionLimit.value" {
             out.not_for_routes.push(path);
@@ -231,6 +229,7 @@ fn read_timeout(timeout: Option<&ClientTimeout>, timeouts: &mut ClientTimeouts, 
     let Some(ClientTimeout { tcp, http }) = timeout else { return };
     if let Some(TcpClientTimeout { idle_timeout, tls_handshake_timeout, connection_inspection_timeout }) = tcp {
         out.duration("Timeout", "TCP IdleTimeout", idle_timeout.as_ref());
+        out.tcp_idle = idle_timeout.is_some();
         timeouts.chosen.tls_handshake = out.timeout("TCP TLSHandshakeTimeout", tls_handshake_timeout.as_ref(), &mut timeouts.tls_handshake);
         timeouts.chosen.inspection =
             out.timeout("TCP ConnectionInspectionTimeout", connection_inspection_timeout.as_ref(), &mut timeouts.inspection);

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use weir_api::backend::TlsVersion as ApiVersion;
 use weir_api::client_traffic_policy::tls::{
-    ClientTls, ClientValidation, ClientValidationMode, Crl, SessionResumption, SubjectAltNames, TlsSession,
+    ClientTls, ClientValidation, ClientValidationMode, Crl, OtherName, SessionResumption, SubjectAltNames, TlsSession,
 };
 use weir_api::reference::SecretObjectReference;
 use weir_model as model;
@@ -51,6 +51,23 @@ const CURVES: [(&str, &[&str]); 4] = [
     ("X25519MLKEM768", &["X25519MLKEM768"]),
 ];
 
+/// Signature algorithms by IANA's names, which the Model has, and by those of OpenSSL's lists, which Envoy takes too.
+const SIGNATURE_ALGORITHMS: [(&str, &[&str]); 10] = [
+    ("ecdsa_secp256r1_sha256", &["ECDSA+SHA256"]),
+    ("rsa_pss_rsae_sha256", &["RSA-PSS+SHA256", "PSS+SHA256"]),
+    ("rsa_pkcs1_sha256", &["RSA+SHA256"]),
+    ("ecdsa_secp384r1_sha384", &["ECDSA+SHA384"]),
+    ("rsa_pss_rsae_sha384", &["RSA-PSS+SHA384", "PSS+SHA384"]),
+    ("rsa_pkcs1_sha384", &["RSA+SHA384"]),
+    ("ecdsa_secp521r1_sha512", &["ECDSA+SHA512"]),
+    ("rsa_pss_rsae_sha512", &["RSA-PSS+SHA512", "PSS+SHA512"]),
+    ("rsa_pkcs1_sha512", &["RSA+SHA512"]),
+    ("ed25519", &[]),
+];
+
+/// What Envoy takes besides, and is not served: with SHA-1, which is broken.
+const WEAK_SIGNATURE_ALGORITHMS: [&str; 4] = ["rsa_pkcs1_sha1", "ecdsa_sha1", "RSA+SHA1", "ECDSA+SHA1"];
+
 /// The one protocol that is served over TLS.
 const HTTP11: &str = "http/1.1";
 
@@ -71,9 +88,11 @@ pub(crate) fn default() -> Tls {
         max_version: TlsVersion::V1_3,
         ciphers: Vec::new(),
         curves: Vec::new(),
+        signature_algorithms: Vec::new(),
         alpn: vec![HTTP11.into()],
         client_validation: None,
         tickets: false,
+        sessions: false,
     }
 }
 
@@ -85,7 +104,7 @@ pub(super) fn read(reader: &Reader<'_>, namespace: &str, tls: &ClientTls, out: &
         max_version,
         ciphers,
         ecdh_curves,
-        signature_algorithms: _,
+        signature_algorithms,
         alpn_protocols,
         fingerprints: _,
         session,
@@ -94,6 +113,7 @@ pub(super) fn read(reader: &Reader<'_>, namespace: &str, tls: &ClientTls, out: &
     read.versions(min_version.as_ref(), max_version.as_ref(), out);
     read.ciphers(ciphers, out);
     read.curves(ecdh_curves, out);
+    read.signature_algorithms(signature_algorithms, out);
     if let Some(protocols) = alpn_protocols {
         read.alpn(protocols, out);
     }
@@ -103,8 +123,8 @@ pub(super) fn read(reader: &Reader<'_>, namespace: &str, tls: &ClientTls, out: &
         }
         read.settings.client_validation = read.validation(reader, namespace, validation);
     }
-    if let Some(TlsSession { resumption: Some(SessionResumption { stateless, stateful: _ }) }) = session {
-        read.settings.tickets = stateless.is_some();
+    if let Some(TlsSession { resumption: Some(SessionResumption { stateless, stateful }) }) = session {
+        (read.settings.tickets, read.settings.sessions) = (stateless.is_some(), stateful.is_some());
     }
     read
 }
@@ -164,6 +184,25 @@ impl TlsRead {
         }
         if !curves.is_empty() && self.settings.curves.is_empty() {
             self.wrong(format!("none of the ecdhCurves is supported, {} are", CURVES.map(|(name, _)| name).join(", ")));
+        }
+    }
+
+    fn signature_algorithms(&mut self, names: &[String], out: &mut Read) {
+        for name in names {
+            if let Some((iana, _)) = SIGNATURE_ALGORITHMS.iter().find(|(iana, openssl)| name == iana || openssl.contains(&name.as_str())) {
+                let name = Arc::from(*iana);
+                if !self.settings.signature_algorithms.contains(&name) {
+                    self.settings.signature_algorithms.push(name);
+                }
+            } else if WEAK_SIGNATURE_ALGORITHMS.contains(&name.as_str()) {
+                out.unsupported.push(format!("spec.tls.signatureAlgorithms {name}"));
+            } else {
+                self.wrong(format!("unsupported signature algorithm: {name}"));
+            }
+        }
+        if !names.is_empty() && self.settings.signature_algorithms.is_empty() {
+            let all = SIGNATURE_ALGORITHMS.map(|(iana, _)| iana).join(", ");
+            self.wrong(format!("none of the signatureAlgorithms is supported, {all} are"));
         }
     }
 
@@ -233,6 +272,7 @@ impl TlsRead {
             spki_hashes: self.hashes("spkiHashes", spki_hashes, spki_hash),
             certificate_hashes: self.hashes("certificateHashes", certificate_hashes, certificate_hash),
             names: subject_alt_names.as_ref().map(|it| self.names(it)).unwrap_or_default(),
+            other_names: subject_alt_names.as_ref().map(|it| self.other_names(it)).unwrap_or_default(),
             allow_expired: *allow_expired_certificate == Some(true),
         })
     }
@@ -263,7 +303,6 @@ impl TlsRead {
     }
 
     fn names(&mut self, given: &SubjectAltNames) -> Vec<(NameKind, StringMatch)> {
-        // Other names are in the table of what is not served: a policy with them is refused.
         let SubjectAltNames { dns_names, email_addresses, ip_addresses, uris, other_names: _ } = given;
         let mut names = Vec::new();
         let all = [(NameKind::Dns, dns_names), (NameKind::Email, email_addresses), (NameKind::Ip, ip_addresses), (NameKind::Uri, uris)];
@@ -273,6 +312,22 @@ impl TlsRead {
                     Ok(it) => names.push((kind, it)),
                     Err(error) => self.wrong(error),
                 }
+            }
+        }
+        names
+    }
+
+    fn other_names(&mut self, given: &SubjectAltNames) -> Vec<(Arc<str>, StringMatch)> {
+        let mut names = Vec::new();
+        for OtherName { oid, type_, value } in &given.other_names {
+            let is_dotted = oid.contains('.') && oid.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|it| it.is_ascii_digit()));
+            if !is_dotted {
+                self.wrong(format!("invalid clientValidation.subjectAltNames.otherNames oid {oid}"));
+                continue;
+            }
+            match string_match("clientValidation.subjectAltNames", type_, value, false) {
+                Ok(it) => names.push((oid.as_str().into(), it)),
+                Err(error) => self.wrong(error),
             }
         }
         names

@@ -137,7 +137,7 @@ pub(crate) fn resources(objects: &[Value]) -> Resources {
 pub(crate) fn render(output: &Output, show_proxies: bool) -> String {
     let mut document = Map::new();
     let statuses: Map<String, Value> =
-        output.statuses.iter().map(|(object, it)| (object.to_string(), it.status.as_ref().clone())).collect();
+        output.statuses.iter().map(|(object, it)| (object.to_string(), without_features(it.status.as_ref().clone()))).collect();
     document.insert("statuses".into(), statuses.into());
     document.insert("model".into(), short(model(&output.model.redacted())));
     if show_proxies {
@@ -149,6 +149,15 @@ pub(crate) fn render(output: &Output, show_proxies: bool) -> String {
     serde_saphyr::to_fmt_writer_with_options(&mut out, &document, options).expect("YAML");
     assert!(!out.contains("PRIVATE KEY"), "a key is shown");
     out
+}
+
+/// Without what every GatewayClass says alike; that it does is checked here.
+fn without_features(mut status: Value) -> Value {
+    if let Some(features) = status.as_object_mut().and_then(|status| status.remove("supportedFeatures")) {
+        let names = features.as_array().into_iter().flatten().map(|it| it["name"].as_str().expect("a name"));
+        assert!(names.eq(weir_translate::SUPPORTED_FEATURES), "{features}");
+    }
+    status
 }
 
 /// Writes PEM as the names of the files that it is from.

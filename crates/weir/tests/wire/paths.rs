@@ -39,7 +39,7 @@ pub(crate) fn check(bench: &Bench, table: &str) -> Vec<String> {
         rows += 1;
     }
     let generated = generated();
-    assert!(rows >= 100 && rows + generated.len() >= 300, "{rows} rows and {} made paths", generated.len());
+    assert!(rows >= 300, "{rows} rows beside {} made paths", generated.len());
     for raw in generated {
         let outcome = asker.ask(raw.as_bytes());
         wrong.extend(laws(&mut asker, raw.as_bytes(), &outcome));
@@ -55,7 +55,7 @@ fn laws(asker: &mut Asker<'_>, raw: &[u8], outcome: &Outcome) -> Vec<String> {
         Outcome::Refused(400) => {}
         Outcome::Refused(status) => wrong.push(format!("{shown} was answered {status}")),
         Outcome::Redirected(path) => match asker.ask(path.as_bytes()) {
-            Outcome::Forwarded(rule, again) if again != *path || rule != rule_of(path) => {
+            Outcome::Forwarded(rule, again) if again != *path || rule != rule_of(path.split('?').next().unwrap_or_default()) => {
                 wrong.push(format!("{shown} was sent to {path}, which went by {rule} as {again}"));
             }
             Outcome::Forwarded(..) => {}

@@ -25,7 +25,7 @@ pub(super) fn check(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
     let restart = &spec["restartPolicy"];
     if !restart.is_null() && !matches!(restart.as_str(), Some("Always" | "OnFailure" | "Never")) {
-        errors.push(FieldError::not_supported(format!("{path}.restartPolicy"), restart, ["Always", "Never", "OnFailure"].into_iter()));
+        errors.push(FieldError::not_supported(format!("{path}.restartPolicy"), restart, ["Always", "OnFailure", "Never"].into_iter()));
     }
 }
 

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use super::{super::meta, not_negative, pod};
 use crate::schema::FieldError;
 
+const MISMATCH: &str = "`selector` does not match template `labels`";
+
 /// Checks a workload of group `apps`.
 pub(super) fn check(kind: &str, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     let spec = &new["spec"];
@@ -51,6 +53,9 @@ fn selector(kind: &str, spec: &Value, errors: &mut Vec<FieldError>) {
     let selector = &spec["selector"];
     if selector.is_null() {
         errors.push(FieldError::required("spec.selector", ""));
+        // No selector selects nothing, so it does not select the template either.
+        let labels = &spec["template"]["metadata"]["labels"];
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, MISMATCH));
         return;
     }
     errors.extend(meta::labels(&selector["matchLabels"], "spec.selector.matchLabels"));
@@ -66,8 +71,7 @@ fn selector(kind: &str, spec: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("spec.selector", selector, &format!("empty selector is invalid for {what}")));
     } else if !matches(selector, &spec["template"]["metadata"]["labels"]) {
         let labels = &spec["template"]["metadata"]["labels"];
-        let detail = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, detail));
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, MISMATCH));
     }
 }
 

@@ -16,9 +16,11 @@ fn tls(certificates: Vec<Certificate>) -> Tls {
         max_version: TlsVersion::V1_3,
         ciphers: vec![],
         curves: vec![],
+        signature_algorithms: vec![],
         alpn: vec!["h2".into(), "http/1.1".into()],
         client_validation: None,
         tickets: true,
+        sessions: false,
     }
 }
 
@@ -31,6 +33,7 @@ fn validation() -> ClientValidation {
         spki_hashes: vec![],
         certificate_hashes: vec![],
         names: vec![],
+        other_names: vec![],
         allow_expired: false,
     }
 }
