@@ -5,15 +5,24 @@ mod support;
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::*;
 
-/// Takes every descriptor that is left.
-fn take_all() -> Vec<File> {
-    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+/// Takes every descriptor that is left, and those that become free as earlier connections are closed. In ascending order.
+async fn take_all() -> Vec<File> {
+    let (mut files, mut more) = (Vec::new(), true);
+    while more {
+        let before = files.len();
+        files.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+        more = files.len() > before;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    files.sort_by_key(|file| file.as_raw_fd());
+    files
 }
 
 /// Processor time of this process, in hundredths of a second, by its `stat`.
@@ -57,7 +66,7 @@ async fn a_process_without_descriptors_answers_what_it_must() {
     assert!((50..120).contains(&most), "{most}");
 
     // Clients are refused in favour of what must answer, and counted.
-    let mut files = take_all();
+    let mut files = take_all().await;
     let number = files.len();
     files.truncate(number - 8);
     for _ in 0..3 {
@@ -68,18 +77,18 @@ async fn a_process_without_descriptors_answers_what_it_must() {
     assert_eq!(value(&page, "weir_process_connections_refused_total{reason=\"over_process_ceiling\"}"), 0);
 
     // Not one left but for the client itself: the reserve of metrics and readiness answers.
-    files.extend(take_all());
+    files.extend(take_all().await);
     for _ in 0..3 {
         files.pop();
         assert!(bench.metrics().await.starts_with("HTTP/1.1 200 "));
         assert!(bench.ready().await.starts_with("HTTP/1.1 200 "));
-        files.extend(take_all());
+        files.extend(take_all().await);
     }
     // Who comes to a listener waits, and nothing spins meanwhile.
     files.pop();
     let target: SocketAddr = bench.target();
     let mut waiting = Client::to(target).await;
-    files.extend(take_all());
+    files.extend(take_all().await);
     let before = cpu(&stat);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let used = cpu(&stat) - before;

@@ -76,11 +76,11 @@ async fn data_plane(backend: SocketAddr) {
     });
     let bench = Bench::with_settings(model, Settings { workers: 2, ..Settings::default() }).await;
     println!("\nat {}", bench.target());
-    let mut lines = tokio::task::spawn_blocking(|| std::io::stdin().lines());
-    let mut lines = (&mut lines).await.unwrap();
-    while let Some(Ok(_)) = tokio::task::block_in_place(|| lines.next()) {
-        println!("{}", resident());
-    }
+    tokio::task::block_in_place(|| {
+        for _ in std::io::stdin().lines() {
+            println!("{}", resident());
+        }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,7 +117,11 @@ async fn stalled_connections_cost_no_more_than_their_buffers() {
         loop {
             let mut client = Client::to(metrics).await;
             client.send("GET /stats/prometheus HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            if client.rest().await.contains(&format!("envoy_http_downstream_rq_active{{envoy_http_conn_manager_prefix=\"http-10080\"}} {CONNECTIONS}\n")) {
+            if client
+                .rest()
+                .await
+                .contains(&format!("envoy_http_downstream_rq_active{{envoy_http_conn_manager_prefix=\"http-10080\"}} {CONNECTIONS}\n"))
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -195,8 +195,11 @@ async fn a_next_head_that_drips_yields() {
 }
 
 #[tokio::test]
-async fn who_is_served_keeps_its_place_and_the_idle_go_first() {
-    let (bench, tell) = bench(4, impatient()).await;
+async fn who_is_served_keeps_its_place() {
+    let mut settings = impatient();
+    settings.patience.idle = Duration::from_secs(1);
+    let (bench, tell) = bench(4, settings).await;
+    let mut more = Vec::new();
     // One waits for the backend, one takes its answer at a fair pace, one is slow, one is idle.
     let mut waiting = bench.client().await;
     waiting.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
@@ -213,16 +216,20 @@ async fn who_is_served_keeps_its_place_and_the_idle_go_first() {
     let slow = hold(&bench, Kind::BodyDrip).await;
     let idle = hold(&bench, Kind::Idle).await;
     bench.counts(4).await;
-    let (first, _) = comes_in(&bench).await;
-    idle.await.unwrap();
-    // The one that came in has become idle by now, and is closed before the slow one is, or with it.
-    let (second, _) = comes_in(&bench).await;
-    let _third = comes_in(&bench).await;
-    slow.await.unwrap();
-    fair.await.expect("never touched");
+    // Two come, and wait for the backend from then on: the places are those of the idle and of the slow one.
+    for _ in 0..2 {
+        let (mut client, _) = comes_in(&bench).await;
+        client.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        more.push(client);
+    }
+    for gone in [idle, slow] {
+        tokio::time::timeout(PATIENCE, gone).await.expect("its place is another's").unwrap();
+    }
+    tokio::time::timeout(PATIENCE, fair).await.expect("a fair pace").expect("never touched");
     tell.send(true).unwrap();
-    assert!(waiting.until("ok").await.starts_with("HTTP/1.1 200 "), "an exchange is never cut short for the backend's slowness");
-    drop((first, second));
+    for client in more.iter_mut().chain([&mut waiting]) {
+        assert!(client.until("ok").await.starts_with("HTTP/1.1 200 "), "an exchange is never cut short for the backend's slowness");
+    }
     let line = bench.log.line(|line| line["response_code_details"] == "slow_client_at_a_full_limit").await;
     assert_eq!(line["response_flags"], "OM");
 }
