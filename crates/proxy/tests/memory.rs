@@ -1,4 +1,5 @@
 //! Memory of connections that are stalled in both directions: no more than each direction's buffer, whatever the peers send.
+#![allow(clippy::print_stdout, reason = "the child tells its parent")]
 
 mod support;
 
