@@ -1,7 +1,7 @@
 //! Chunked bodies. Promised: the pieces that they come in do not matter, and a reader made of the grammar alone (RFC 9112, section 7.1) finds
 //! the same data, the same end, and the same faults.
 
-use weir_http1::Chunked;
+use weir_http1::{Chunked, trailer};
 
 /// Data, bytes taken, whether it is whole.
 type Read = (Vec<u8>, usize, bool);
@@ -11,6 +11,7 @@ pub(crate) fn chunked(data: &[u8]) {
     for piece in [1, 2, 3, 7, 64] {
         assert_eq!(decode(data, piece), whole, "in pieces of {piece}");
     }
+    trailers_are_those_that_came(data, &whole);
     match (whole, by_grammar(data)) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs),
         (Err(()), Err(())) => {}
@@ -22,6 +23,25 @@ pub(crate) fn chunked(data: &[u8]) {
         && let Ok((found, ..)) = decode(data, data.len().max(1))
     {
         assert!(u64::try_from(found.len()).is_ok_and(|found| found <= size) || size < found.len() as u64, "{size}");
+    }
+}
+
+/// Keeping them changes nothing else, and they are the bytes before the empty line at the end.
+fn trailers_are_those_that_came(data: &[u8], whole: &Result<Read, ()>) {
+    let (mut decoder, mut bytes) = (Chunked::keeping_trailers(), data.to_vec());
+    let decoded = decoder.decode(&mut bytes).map_err(drop);
+    let kept = decoder.take_trailers();
+    match (whole, decoded) {
+        (Ok((out, used, done)), Ok(decoded)) => {
+            assert_eq!((&bytes[..decoded.data], decoded.consumed, decoded.done), (out.as_slice(), *used, *done));
+            assert!(*done || kept.is_empty());
+            assert!(!done || data[..*used].ends_with(&[kept.as_slice(), b"\r\n"].concat()), "other trailers");
+            let fields: Vec<_> = trailer::fields(&kept).collect();
+            assert_eq!(fields.len(), kept.iter().filter(|byte| **byte == b'\n').count(), "a line without a field");
+            assert!(fields.iter().all(|(name, value)| !name.is_empty() && !value.iter().any(|byte| b"\r\n\0".contains(byte))));
+        }
+        (Err(()), Err(())) => {}
+        (whole, kept) => panic!("{whole:?} without them, {kept:?} with them"),
     }
 }
 

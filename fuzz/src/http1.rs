@@ -51,6 +51,7 @@ pub(crate) fn response(data: &[u8]) {
         let Ok((response, Parsed::Complete(length))) = outcome else { continue };
         let (head, rest) = data.split_at(length);
         assert_clean(head);
+        agrees_with_httparse_response(head, &response);
         assert!((100..=999).contains(&response.status));
         if to_head || response.status < 200 || matches!(response.status, 204 | 304) {
             assert_eq!(response.body, Body::None);
@@ -123,6 +124,16 @@ fn agrees_with_httparse_request(head: &[u8], request: &Request) {
     assert_eq!(theirs.version, Some(1));
     assert_eq!(theirs.method.unwrap_or_default().as_bytes(), request.method.bytes(head));
     let ours: Vec<_> = request.fields.iter().map(|field| (field.name.bytes(head), field.value.bytes(head))).collect();
+    let theirs: Vec<_> = theirs.headers.iter().map(|header| (header.name.as_bytes(), header.value.trim_ascii())).collect();
+    assert_eq!(ours, theirs);
+}
+
+fn agrees_with_httparse_response(head: &[u8], response: &Response) {
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    let mut theirs = httparse::Response::new(&mut headers);
+    let parsed = theirs.parse(head).expect("httparse takes it");
+    assert_eq!((parsed, theirs.code), (httparse::Status::Complete(head.len()), Some(response.status)));
+    let ours: Vec<_> = response.fields.iter().map(|field| (field.name.bytes(head), field.value.bytes(head))).collect();
     let theirs: Vec<_> = theirs.headers.iter().map(|header| (header.name.as_bytes(), header.value.trim_ascii())).collect();
     assert_eq!(ours, theirs);
 }

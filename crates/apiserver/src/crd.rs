@@ -8,6 +8,7 @@ use crate::builtin;
 use crate::object::{ObjectExt, now};
 use crate::schema::{FieldError, Structural};
 
+const APPROVED: &str = "/metadata/annotations/api-approved.kubernetes.io";
 /// Keeps a CRD until its objects are gone.
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -62,6 +63,7 @@ fn established(status: &mut Map<String, Value>) {
 /// What the schema of CRDs cannot say: the name, one storage version, what may not change, schemas and rules that can be used.
 pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut approval = Vec::new();
     let scope = &crd["spec"]["scope"];
     if scope != "Cluster" && scope != "Namespaced" {
         errors.push(FieldError::not_supported("spec.scope", scope, ["Cluster", "Namespaced"].into_iter()));
@@ -78,6 +80,10 @@ pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let names: Vec<&str> = versions(crd).filter_map(|v| v.get("name")?.as_str()).collect();
         refuse("spec.versions", format!("Invalid value: {}: must have exactly one version marked as storage version", json!(names)));
     }
+    if old.is_none() && is_protected(text("/spec/group")) && crd.pointer(APPROVED).is_none() {
+        let detail = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
+        approval.push(FieldError::required("metadata.annotations[api-approved.kubernetes.io]", detail));
+    }
     if text("/spec/conversion/strategy") == "Webhook" {
         refuse("spec.conversion.strategy", "Invalid value: \"Webhook\": conversion webhooks are not supported by this server".to_owned());
     }
@@ -92,6 +98,14 @@ pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
             refuse(field, format!("Invalid value: \"{}\": field is immutable", text(&pointer)));
         }
     }
+    errors.extend(approval);
+    for field in ["singular", "kind", "listKind"] {
+        // The server makes the others from the kind.
+        if text("/spec/names/kind").is_empty() {
+            errors.push(FieldError::required(format!("spec.names.{field}"), ""));
+        }
+    }
+    errors.extend(stored_versions(crd));
     for (index, version) in versions(crd).enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
             errors.push(FieldError {
@@ -106,6 +120,29 @@ pub(crate) fn validate(crd: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors = schemas(crd);
     }
     errors
+}
+
+/// Whether only Kubernetes' own projects may define kinds in this group.
+fn is_protected(group: &str) -> bool {
+    ["k8s.io", "kubernetes.io"].iter().any(|domain| group == *domain || group.ends_with(&format!(".{domain}")))
+}
+
+/// Versions under which objects may be kept: there is one, and each is still defined.
+fn stored_versions(crd: &Value) -> Vec<FieldError> {
+    let stored = crd.pointer("/status/storedVersions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if stored.is_empty() {
+        return vec![FieldError::invalid("status.storedVersions", &Value::Null, "must have at least one stored version")];
+    }
+    let gone = stored.iter().enumerate().filter(|(_, name)| !versions(crd).any(|version| version.get("name") == Some(*name)));
+    let refuse = |(index, name): (usize, &Value)| {
+        let shown = name.as_str().unwrap_or_default();
+        let detail = format!(
+            "missing from spec.versions; {shown} was previously a storage version, and must remain in spec.versions until a storage \
+             migration ensures no data remains persisted in {shown} and removes {shown} from status.storedVersions"
+        );
+        FieldError::invalid(format!("status.storedVersions[{index}]"), name, &detail)
+    };
+    gone.map(refuse).collect()
 }
 
 /// What is wrong with the schemas, and with the rules in them.

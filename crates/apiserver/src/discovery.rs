@@ -117,7 +117,7 @@ fn versions<'a>(group: &str, resources: &'a [Arc<Resource>]) -> Vec<&'a str> {
 }
 
 /// `v2` > `v1` > `v1beta2` > `v1beta1` > `v1alpha1` > anything else.
-fn rank(version: &str) -> (u8, u64, u64) {
+pub(crate) fn rank(version: &str) -> (u8, u64, u64) {
     let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
     let split = |word: &str| rest.split_once(word).and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     if let Ok(major) = rest.parse() {

@@ -54,6 +54,8 @@ pub(crate) struct Resource {
     pub(crate) layout: Layout,
     /// Extra fields that a field selector may name, as JSON paths without the leading dot.
     pub(crate) selectable: Vec<String>,
+    /// What those who use this version are warned of.
+    pub(crate) deprecation: Option<String>,
 }
 
 impl Resource {
@@ -109,6 +111,8 @@ impl Resource {
             origin: Origin::Builtin(builtin),
             layout: Layout::builtin(builtin),
             selectable: Vec::new(),
+            deprecation: (builtin.group.is_empty() && builtin.plural == "endpoints")
+                .then(|| "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()),
         }
     }
 
@@ -156,10 +160,29 @@ impl Resource {
                 origin: Origin::Custom(structural),
                 layout: Layout::crd(version),
                 selectable: selectable(version),
+                deprecation: deprecation(spec, version),
             });
         }
         Ok(resources)
     }
+}
+
+/// The warning of a version that a CRD calls deprecated. Its own words, or the next best version.
+fn deprecation(spec: &Value, version: &Value) -> Option<String> {
+    if version.get("deprecated") != Some(&Value::Bool(true)) {
+        return None;
+    }
+    if let Some(own) = version.get("deprecationWarning").and_then(Value::as_str) {
+        return Some(own.to_owned());
+    }
+    let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (group, kind) = (text("/group"), text("/names/kind"));
+    let name = |version: &Value| version.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let served = |other: &&Value| other.get("served") == Some(&Value::Bool(true)) && other.get("deprecated") != Some(&Value::Bool(true));
+    let others = spec.get("versions").and_then(Value::as_array).into_iter().flatten().filter(served);
+    let better = others.map(name).max_by_key(|other| crate::discovery::rank(other));
+    let better = better.map(|better| format!("; use {group}/{better} {kind}")).unwrap_or_default();
+    Some(format!("{group}/{} {kind} is deprecated{better}", name(version)))
 }
 
 fn selectable(version: &Value) -> Vec<String> {

@@ -31,7 +31,7 @@ pub use route::{
     Action, Attachment, FailReason, Filter, HeaderEdit, HeaderMatch, HeaderName, Match, PathMatch, PathRewrite, Pattern, QueryMatch,
     Redirect, Route, Rule, Scheme, Target, Timeouts, ValueMatch, Weighted,
 };
-pub use tls::{Certificate, ClientValidation, ClientValidationMode, NameKind, Secret, Tls, TlsVersion};
+pub use tls::{Certificate, ClientValidation, ClientValidationMode, Fingerprint, NameKind, Secret, Tls, TlsVersion};
 
 /// Why a value cannot be part of a [`Model`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

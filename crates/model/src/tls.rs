@@ -27,6 +27,9 @@ pub struct Tls {
     /// Signature algorithms by their names in IANA's registry, in order, for what is signed and what is verified; empty: the defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signature_algorithms: Vec<Arc<str>>,
+    /// What is told of the software that a client uses, to header filters that ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<Fingerprint>,
     /// What is offered by ALPN, in order; empty: there is no negotiation, and HTTP/1.1 is spoken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alpn: Vec<Arc<str>>,
@@ -62,6 +65,16 @@ impl TlsVersion {
     fn newest() -> Self {
         Self::V1_3
     }
+}
+
+/// A fingerprint of a ClientHello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fingerprint {
+    /// JA3: MD5, and the order of extensions counts.
+    Ja3,
+    /// JA4: readable at its start, and the order of extensions does not count.
+    Ja4,
 }
 
 /// A certificate chain and its key, both PEM.

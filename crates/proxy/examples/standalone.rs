@@ -97,6 +97,7 @@ fn tls(chain: &str, key: &str) -> Tls {
         ciphers: vec![],
         curves: vec![],
         signature_algorithms: vec![],
+        fingerprints: vec![],
         alpn: vec!["http/1.1".into()],
         client_validation: None,
         // As with a policy that says nothing of sessions.

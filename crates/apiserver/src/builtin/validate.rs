@@ -121,7 +121,21 @@ fn secret(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
         "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
         _ => &[],
     };
+    for key in [".dockerconfigjson", ".dockercfg"].iter().filter(|key| needed.contains(key)) {
+        if let Some(Err(problem)) = new["data"][*key].as_str().map(is_json) {
+            let message = format!("Invalid value: \"<secret contents redacted>\": {problem}");
+            errors.push(FieldError { reason: "FieldValueInvalid", field: format!("data[{key}]"), message });
+        }
+    }
     errors.extend(needed.iter().filter(|key| new["data"][**key].is_null()).map(|key| FieldError::required(format!("data[{key}]"), "")));
+}
+
+/// Whether base64 holds JSON; the error says where it does not, not what is there.
+fn is_json(base64: &str) -> Result<(), String> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let content = STANDARD.decode(base64).map_err(|_| "not base64".to_owned())?;
+    let json: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(&content);
+    json.map(drop).map_err(|error| format!("no JSON at line {} column {}", error.line(), error.column()))
 }
 
 fn lease(new: &Value, errors: &mut Vec<FieldError>) {

@@ -77,10 +77,10 @@ fn check_match(query: &Query) -> Result<(), ApiError> {
 }
 
 fn deprecation(resource: &Resource, reply: Reply) -> Reply {
-    if resource.is("", "endpoints") {
-        return reply.warnings(&["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]);
+    match &resource.deprecation {
+        Some(warning) => reply.warnings(std::slice::from_ref(warning)),
+        None => reply,
     }
-    reply
 }
 
 #[cfg(test)]

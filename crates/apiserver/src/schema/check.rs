@@ -156,6 +156,11 @@ fn check_object(
             path.child(name, |path| check(child, field, old::field(node, old, name), path, errors));
         }
     }
+    for name in ["apiVersion", "kind"].into_iter().filter(|_| node.embedded) {
+        if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
+            errors.push(path.child(name, |path| FieldError::required(path.as_str(), "must not be empty")));
+        }
+    }
     for name in checks.iter().flat_map(|checks| &checks.required) {
         if !fields.contains_key(name) {
             errors.push(path.child(name, |path| FieldError::required(path.as_str(), "")));

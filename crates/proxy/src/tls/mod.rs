@@ -2,6 +2,7 @@
 
 mod certificates;
 mod config;
+mod fingerprint;
 mod forwarded;
 mod hello;
 mod matching;
@@ -12,6 +13,7 @@ mod suites;
 mod verify;
 
 pub(crate) use config::{Terms, build};
+pub(crate) use fingerprint::{Fingerprints, filled};
 pub(crate) use forwarded::element as forwarded_certificate;
 pub(crate) use hello::{Greeting, Heard};
 pub(crate) use stream::{Failed, Progress, Secure, Session};

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -16,6 +17,7 @@ use rustls::{Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::Fingerprints;
 use crate::config::SecureListener;
 use crate::socket;
 
@@ -52,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) listener: Arc<SecureListener>,
     /// The name, lower case.
     pub(crate) server_name: Option<Box<str>>,
+    /// What its hello says of the client's software, if the listener wants to know.
+    pub(crate) fingerprints: Option<Rc<Fingerprints>>,
 }
 
 /// A TLS connection.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use weir_http1::{Body, Connection, Known, write};
 
-use super::edit::Edits;
+use super::edit::{Edits, configured};
 use super::head::write_length;
 use super::trailers::Trailers;
 use super::work::Work;
 use crate::clock;
 use crate::mutation::Mutation;
+use crate::tls::Fingerprints;
 
 /// An answer of our own.
 pub(crate) struct Reply {
@@ -97,9 +98,9 @@ pub(crate) fn begin(work: &mut Work, length: usize, close: bool) {
             out.extend_from_slice(b"\r\n");
         }
         let has = |name: &[u8]| response.fields.iter().any(|field| field.name.bytes(head).eq_ignore_ascii_case(name)) || edits.adds(name);
-        write_late(&client.late, &edits, has, out);
+        write_late(&client.late, &edits, has, plan.fingerprints.as_deref(), out);
     } else {
-        edits.write(out);
+        edits.write(None, out);
     }
     let bodiless = request.is_head || response.status == 204 || response.status == 304;
     match response.body {
@@ -142,15 +143,15 @@ pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8], keeps_ca
 }
 
 /// Writes what filters add, unless the listener takes it away again, and what the listener adds.
-fn write_late(late: &Mutation, edits: &Edits<'_>, has: impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
+fn write_late(late: &Mutation, edits: &Edits<'_>, has: impl Fn(&[u8]) -> bool, prints: Option<&Fingerprints>, out: &mut Vec<u8>) {
     if late.is_empty() {
-        return edits.write(out);
+        return edits.write(prints, out);
     }
     for (name, value) in edits.fields().filter(|(name, _)| late.keeps(name.as_bytes())) {
-        write::field(out, name.as_bytes(), value.as_bytes());
+        configured(name, value, prints, out);
     }
     for (name, value) in late.fields(has) {
-        write::field(out, name.as_bytes(), value.as_bytes());
+        configured(name, value, prints, out);
     }
 }
 
@@ -178,8 +179,8 @@ pub(crate) fn reply(work: &mut Work, reply: &Reply, close: bool) {
     out.extend_from_slice(b"\r\n");
     let edits = Edits::of_answer(work.plan.filters());
     match work.plan.client() {
-        Some(client) => write_late(&client.late, &edits, |name| edits.adds(name), out),
-        None => edits.write(out),
+        Some(client) => write_late(&client.late, &edits, |name| edits.adds(name), work.plan.fingerprints.as_deref(), out),
+        None => edits.write(None, out),
     }
     write_length(out, reply.body.len() as u64);
     if close {

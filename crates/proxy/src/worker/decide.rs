@@ -118,6 +118,7 @@ pub(crate) fn decide(link: &Link, slot: &mut Slot, work: &mut Work, length: usiz
                     scheme,
                     upgrade,
                     certificate,
+                    fingerprints: plan.fingerprints.as_deref(),
                 };
                 out.write(&full_authority, &matched);
                 Decision::Forward(endpoint)

@@ -4,6 +4,8 @@ use smallvec::SmallVec;
 use weir_http1::write;
 use weir_model::{Filter, HeaderEdit, HeaderName, PathRewrite};
 
+use crate::tls::{Fingerprints, filled};
+
 /// The edits of several filters, in order. Within one: first `set`, then `add`, then `remove`.
 #[derive(Default)]
 pub(crate) struct Edits<'a>(SmallVec<[&'a HeaderEdit; 4]>);
@@ -33,6 +35,16 @@ impl<'a> RequestFilters<'a> {
     }
 }
 
+/// Appends a field that a configuration adds, with the client's fingerprints where its value has places for them.
+pub(crate) fn configured(name: &str, value: &str, prints: Option<&Fingerprints>, out: &mut Vec<u8>) {
+    match filled(value, prints) {
+        None => write::field(out, name.as_bytes(), value.as_bytes()),
+        // As Envoy does: a header that would say nothing is left out.
+        Some(value) if value.is_empty() => {}
+        Some(value) => write::field(out, name.as_bytes(), value.as_bytes()),
+    }
+}
+
 impl<'a> Edits<'a> {
     /// Those that are for the answer.
     pub(crate) fn of_answer(filters: impl Iterator<Item = &'a Filter>) -> Self {
@@ -55,9 +67,9 @@ impl<'a> Edits<'a> {
     }
 
     /// Appends the fields that the edits add.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, prints: Option<&Fingerprints>, out: &mut Vec<u8>) {
         for (name, value) in self.fields() {
-            write::field(out, name.as_bytes(), value.as_bytes());
+            configured(name, value, prints, out);
         }
     }
 
@@ -126,7 +138,7 @@ mod tests {
         let second = edit(&[("a", "2")], &[("b", "2")], &["c"]);
         let edits = Edits([&first, &second].into_iter().collect());
         let mut out = Vec::new();
-        edits.write(&mut out);
+        edits.write(None, &mut out);
         assert_eq!(String::from_utf8(out).expect("text"), "b: 1\r\na: 2\r\nb: 2\r\n");
         assert!(!edits.keep(b"A") && !edits.keep(b"D") && !edits.keep(b"c") && edits.keep(b"e"));
         assert_eq!(edits.value("b"), Some("2"));

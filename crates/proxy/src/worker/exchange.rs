@@ -42,7 +42,7 @@ enum Failure {
 
 /// Answers a head that could not be read, and closes.
 pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work) -> Next {
-    begin(&mut connection.link, work);
+    begin(connection, work);
     work.request.is_head = false;
     work.flow.close = true;
     let next = respond(connection, work).await;
@@ -52,7 +52,7 @@ pub(crate) async fn refuse(connection: &mut Downstream, work: &mut Work) -> Next
 
 /// Serves the request in `work.request`, whose head is the first `length` bytes of `work.input`.
 pub(crate) async fn run(connection: &mut Downstream, work: &mut Work, length: usize) -> Next {
-    begin(&mut connection.link, work);
+    begin(connection, work);
     let endpoint = {
         match decide(&connection.link, &mut connection.slot, work, length) {
             Decision::Forward(endpoint) => Some(Active::new(endpoint)),
@@ -94,7 +94,8 @@ impl Drop for Active {
     }
 }
 
-fn begin(link: &mut Link, work: &mut Work) {
+fn begin(connection: &mut Downstream, work: &mut Work) {
+    let Downstream { stream, link, .. } = connection;
     work.started = Instant::now();
     link.requests += 1;
     let config = link.socket.config();
@@ -107,6 +108,7 @@ fn begin(link: &mut Link, work: &mut Work) {
         deadline: NEVER,
         stream_deadline: link.tick_after(settings.connection.max_stream_duration),
         upload_deadline: link.tick_after(settings.timeouts.request),
+        fingerprints: stream.session().and_then(|session| session.fingerprints.clone()),
         ..Plan::default()
     };
     let last = settings.connection.max_requests_per_connection.is_some_and(|most| link.requests >= most);

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use weir_limits::Slot;
+use weir_model::Protocol;
 
 use super::Worker;
 use super::connection::{Downstream, Interrupt, Link};
@@ -34,7 +35,7 @@ use super::refused::reset;
 use super::stream::Stream;
 use crate::config::SecureListener;
 use crate::stats::{Count, TlsStats};
-use crate::tls::{self, Failed, Greeting, Heard, Progress, Secure, Session};
+use crate::tls::{self, Failed, Fingerprints, Greeting, Heard, Progress, Secure, Session};
 
 /// How many handshakes use their keys before everybody else who is ready has had a turn: a key operation takes about 180 µs, many requests'
 /// time, and a flood of handshakes must not starve those that are served.
@@ -203,7 +204,12 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
     let failed = || Turned::Away(|stats| &stats.failed);
     link.set_deadline(link.tick_after(listener.listener.client.timeouts.tls_handshake));
     let (config, asks) = (listener.terms.config.clone(), listener.terms.asks);
-    let session = Session { listener, server_name: heard.server_name };
+    let wanted: &[_] = match &listener.listener.protocol {
+        Protocol::Https(tls) => &tls.fingerprints,
+        Protocol::Http => &[],
+    };
+    let fingerprints = Fingerprints::of(&heard.bytes, wanted).map(Rc::new);
+    let session = Session { listener, server_name: heard.server_name, fingerprints };
     let Ok(mut secure) = Secure::new(tcp, config, session, heard.bytes).map(Box::new) else { return Err(failed()) };
     let mut needs_turn = true;
     loop {
@@ -252,7 +258,7 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
     }
     link.enter();
     if let Some(chain) = secure.peer_certificates() {
-        let Session { listener, server_name } = &secure.session;
+        let Session { listener, server_name, .. } = &secure.session;
         let details = &listener.listener.client.headers.client_cert_details;
         let own = listener.terms.own_uris(server_name.as_deref());
         link.certificate = Some(Box::new(tls::forwarded_certificate(own, chain, details)));

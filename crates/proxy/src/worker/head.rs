@@ -8,9 +8,10 @@ use weir_model::{ClientSettings, ForwardedClientCert};
 use weir_route::Matched;
 
 use super::answer::write_field;
-use super::edit::{RequestFilters, rewritten_path};
+use super::edit::{RequestFilters, configured, rewritten_path};
 use super::trailers;
 use super::view::View;
+use crate::tls::Fingerprints;
 use crate::{access_log, client_ip};
 
 /// What a proxy says of a client's certificate.
@@ -32,6 +33,8 @@ pub(crate) struct Head<'a, 'f> {
     pub(crate) upgrade: bool,
     /// What may be told of the client's certificate, if it presented one.
     pub(crate) certificate: Option<&'a str>,
+    /// What its hello says of its software, if the listener wants to know.
+    pub(crate) fingerprints: Option<&'a Fingerprints>,
 }
 
 impl Head<'_, '_> {
@@ -70,10 +73,10 @@ impl Head<'_, '_> {
         self.write_ours();
         for (name, value) in self.view.added() {
             if name != "host" && filters.edits.keep(name.as_bytes()) {
-                write::field(self.out, name.as_bytes(), value.as_bytes());
+                configured(name, value, self.fingerprints, self.out);
             }
         }
-        self.filters.edits.write(self.out);
+        self.filters.edits.write(self.fingerprints, self.out);
         if self.upgrade {
             self.out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
         }

@@ -13,6 +13,7 @@ use super::local::LocalConfig;
 use super::pump::Pump;
 use super::upstream::Upstream;
 use crate::access_log::Record;
+use crate::tls::Fingerprints;
 
 /// The most sets that a worker keeps for later.
 const MAX_FREE: usize = 128;
@@ -68,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) upload_deadline: u32,
     /// The backend is offered to speak WebSocket.
     pub(crate) upgrade: bool,
+    /// What the client's hello says of its software, if the listener wants to know.
+    pub(crate) fingerprints: Option<Rc<Fingerprints>>,
     /// How long one attempt may take.
     pub(crate) attempt: Option<Duration>,
 }
@@ -114,7 +117,7 @@ impl Works {
     pub(crate) fn give(&self, mut work: Box<Work>) {
         work.input.reset(&self.spares);
         work.output.reset(&self.spares);
-        work.plan.config = None;
+        (work.plan.config, work.plan.fingerprints) = (None, None);
         (work.upstream, work.reply) = (None, None);
         for text in [&mut work.request_head, &mut work.location, &mut work.upload.head, &mut work.download.head] {
             text.clear();

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use weir_model::{ClientSettings, Model, ProxyProtocol};
+use weir_model::{ClientSettings, Filter, Fingerprint, HeaderEdit, HeaderName, Model, ProxyProtocol, Tls};
 
 use super::authority::Authority;
 use super::bench::*;
@@ -62,5 +62,41 @@ async fn backends_of_http_1_are_told_what_the_client_speaks() {
         let bench = Bench::start(with_settings(model, settings)).await;
         served(&bench, "a.test", &Hand::new(&ca).config()).await.unwrap();
         assert!(origin.request().await.contains("x-forwarded-proto: https\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn filters_tell_of_a_clients_software_where_the_listener_wants_to_know() {
+    let (mut origin, ca) = (Origin::plain().await, Authority::new());
+    let leaf = ca.issue(&["a.test", "b.test"]);
+    let set = |names: [&str; 2]| HeaderEdit {
+        set: names
+            .iter()
+            .zip(["3-%TLS_JA3_FINGERPRINT%", "%TLS_JA4_FINGERPRINT%"])
+            .map(|(name, value)| (HeaderName::new(name).unwrap(), value.into()))
+            .collect(),
+        add: vec![],
+        remove: vec![],
+    };
+    let mut rule = forward("b");
+    rule.filters = vec![Filter::RequestHeaders(set(["x-ja3", "x-ja4"])), Filter::ResponseHeaders(set(["y-ja3", "y-ja4"]))];
+    let listeners = vec![
+        ("http", "a.test", Tls { fingerprints: vec![Fingerprint::Ja3, Fingerprint::Ja4], ..tls(&[&leaf]) }),
+        ("other", "b.test", Tls { fingerprints: vec![Fingerprint::Ja3], ..tls(&[&leaf]) }),
+    ];
+    let bench = Bench::start(secure(listeners, vec![rule], origin.address)).await;
+    let value = |text: &str, name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned);
+    for (host, has_ja4) in [("a.test", true), ("b.test", false)] {
+        let config = Hand { alpn: &["http/1.1"], ..Hand::new(&ca) }.config();
+        let mut stream = connect(&bench, host, &config).await.unwrap();
+        let answer = ask(&mut stream, host).await.unwrap();
+        let seen = origin.request().await;
+        let ja3 = value(&seen, "x-ja3").expect("JA3");
+        assert!(ja3.starts_with("3-") && ja3.len() == 2 + 32 && ja3[2..].bytes().all(|it| it.is_ascii_hexdigit()), "{ja3}");
+        assert_eq!(value(&answer, "y-ja3"), Some(ja3));
+        let ja4 = value(&seen, "x-ja4");
+        // By TCP, TLS 1.3, with a server name, http/1.1.
+        assert_eq!(ja4.as_deref().is_some_and(|it| it.starts_with("t13d") && it.contains("h1_") && it.len() == 36), has_ja4, "{ja4:?}");
+        assert_eq!(value(&answer, "y-ja4"), ja4);
     }
 }

@@ -26,6 +26,7 @@ pub fn tls(certificates: &[&Issued]) -> Tls {
         ciphers: vec![],
         curves: vec![],
         signature_algorithms: vec![],
+        fingerprints: vec![],
         alpn: vec!["http/1.1".into()],
         client_validation: None,
         tickets: true,

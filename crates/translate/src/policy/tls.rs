@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use weir_api::backend::TlsVersion as ApiVersion;
+use weir_api::backend::{TlsFingerprint, TlsVersion as ApiVersion};
 use weir_api::client_traffic_policy::tls::{
     ClientTls, ClientValidation, ClientValidationMode, Crl, OtherName, SessionResumption, SubjectAltNames, TlsSession,
 };
 use weir_api::reference::SecretObjectReference;
 use weir_model as model;
-use weir_model::{NameKind, StringMatch, Tls, TlsVersion};
+use weir_model::{Fingerprint, NameKind, StringMatch, Tls, TlsVersion};
 
 use super::names;
 use super::read::{Read, string_match, wrong};
@@ -89,6 +89,7 @@ pub(crate) fn default() -> Tls {
         ciphers: Vec::new(),
         curves: Vec::new(),
         signature_algorithms: Vec::new(),
+        fingerprints: Vec::new(),
         alpn: vec![HTTP11.into()],
         client_validation: None,
         tickets: false,
@@ -106,7 +107,7 @@ pub(super) fn read(reader: &Reader<'_>, namespace: &str, tls: &ClientTls, out: &
         ecdh_curves,
         signature_algorithms,
         alpn_protocols,
-        fingerprints: _,
+        fingerprints,
         session,
     } = tls;
     let mut read = TlsRead { settings: default(), invalid: Vec::new() };
@@ -114,6 +115,9 @@ pub(super) fn read(reader: &Reader<'_>, namespace: &str, tls: &ClientTls, out: &
     read.ciphers(ciphers, out);
     read.curves(ecdh_curves, out);
     read.signature_algorithms(signature_algorithms, out);
+    for fingerprint in fingerprints {
+        read.fingerprint(fingerprint);
+    }
     if let Some(protocols) = alpn_protocols {
         read.alpn(protocols, out);
     }
@@ -184,6 +188,17 @@ impl TlsRead {
         }
         if !curves.is_empty() && self.settings.curves.is_empty() {
             self.wrong(format!("none of the ecdhCurves is supported, {} are", CURVES.map(|(name, _)| name).join(", ")));
+        }
+    }
+
+    fn fingerprint(&mut self, fingerprint: &TlsFingerprint) {
+        let kind = match fingerprint {
+            TlsFingerprint::Ja3 => Fingerprint::Ja3,
+            TlsFingerprint::Ja4 => Fingerprint::Ja4,
+            TlsFingerprint::Unknown(word) => return self.wrong(names::unknown("fingerprints", word, TlsFingerprint::WORDS)),
+        };
+        if !self.settings.fingerprints.contains(&kind) {
+            self.settings.fingerprints.push(kind);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::fields::Fields;
 
 /// THE TABLE: fields that the data plane does not serve yet. A line leaves it when its field is served; a path stands for all below it. None
 /// of them protects anything: a policy with one that does would have to be refused, and what it covers to answer 500.
-const TABLE: [&str; 4] = ["spec.grpc", "spec.http2", "spec.http3", "spec.tls.fingerprints"];
+const TABLE: [&str; 3] = ["spec.grpc", "spec.http2", "spec.http3"];
 
 /// Whether a field is not served.
 pub(super) fn is_unserved(path: &str) -> bool {

@@ -93,6 +93,19 @@ fn matches(selector: &Value, labels: &Value) -> bool {
         })
 }
 
+/// A number of pods, or a share of them.
+fn percent(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let number = |text: &str| text.strip_suffix('%').is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+    if value.as_str().is_some_and(|text| !number(text)) {
+        let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for \
+                      validation is '[0-9]+%')";
+        errors.push(FieldError::invalid(path, value, detail));
+    }
+    if value.as_i64().is_some_and(|number| number < 0) {
+        errors.push(FieldError::invalid(path, value, "must be greater than or equal to 0"));
+    }
+}
+
 fn strategy(spec: &Value, errors: &mut Vec<FieldError>) {
     let strategy = &spec["strategy"];
     match strategy["type"].as_str() {
@@ -103,6 +116,9 @@ fn strategy(spec: &Value, errors: &mut Vec<FieldError>) {
             }
         }
         Some("RollingUpdate") => {
+            for key in ["maxUnavailable", "maxSurge"] {
+                percent(&strategy["rollingUpdate"][key], &format!("spec.strategy.rollingUpdate.{key}"), errors);
+            }
             let zero = |value: &Value| *value == 0 || *value == "0%";
             let rolling = &strategy["rollingUpdate"];
             if zero(&rolling["maxUnavailable"]) && zero(&rolling["maxSurge"]) {

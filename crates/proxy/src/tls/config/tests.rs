@@ -17,6 +17,7 @@ fn tls(certificates: Vec<Certificate>) -> Tls {
         ciphers: vec![],
         curves: vec![],
         signature_algorithms: vec![],
+        fingerprints: vec![],
         alpn: vec!["h2".into(), "http/1.1".into()],
         client_validation: None,
         tickets: true,
