@@ -136,8 +136,13 @@ impl ApiError {
             if !self.reason.is_empty() {
                 map.insert("reason".to_owned(), Value::from(self.reason));
             }
-            if let Some(details) = &self.details {
-                map.insert("details".to_owned(), Value::clone(details));
+            let mut details = self.details.as_deref().cloned();
+            if let Some(seconds) = self.retry_after {
+                let details = details.get_or_insert_with(|| json!({}));
+                crate::object::set_or_remove(details, "retryAfterSeconds", Some(&Value::from(seconds)));
+            }
+            if let Some(details) = details {
+                map.insert("details".to_owned(), details);
             }
             map.insert("code".to_owned(), Value::from(self.code));
         }

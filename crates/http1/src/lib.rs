@@ -82,6 +82,9 @@ pub enum Invalid {
     /// [`Request::underscores`], refused by whoever has the rule.
     #[error("http1.unexpected_underscore")]
     Underscore,
+    /// More than one Authorization: whoever checks one and whoever acts on the other would not speak of the same client.
+    #[error("http1.repeated_credentials")]
+    Credentials,
     /// A malformed or repeated Content-Length.
     #[error("http1.invalid_content_length")]
     ContentLength,

@@ -107,7 +107,7 @@ impl Request {
         self.connection = Connection::default();
         self.expects_continue = false;
         self.underscores = false;
-        let (mut host, mut length, mut chunked, mut upgrade) = (None, None, false, false);
+        let (mut host, mut length, mut chunked, mut upgrade, mut authorized) = (None, None, false, false, false);
         for header in headers {
             let name = header.name.as_bytes();
             if name.is_empty() {
@@ -123,6 +123,11 @@ impl Request {
                 Known::TransferEncoding => chunked = true,
                 Known::Connection => self.connection.read(value),
                 Known::Upgrade => upgrade = true,
+                Known::Other
+                    if name.len() == 13 && name.eq_ignore_ascii_case(b"authorization") && std::mem::replace(&mut authorized, true) =>
+                {
+                    return Err(Invalid::Credentials);
+                }
                 Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => self.expects_continue = true,
                 _ => {}
             }

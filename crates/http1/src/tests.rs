@@ -64,6 +64,7 @@ fn what_is_ambiguous_is_refused() {
         ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", Invalid::Syntax),
         ("GET / HTTP/1.1\r\n\r\n", Invalid::Host),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Invalid::Host),
+        ("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: b\r\nauthorization: b\r\n\r\n", Invalid::Credentials),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Invalid::Host),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Invalid::Host),
         ("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", Invalid::Host),

@@ -276,21 +276,23 @@ fn address_member(out: &mut Vec<u8>, key: &str, value: Option<SocketAddr>) {
 }
 
 /// Appends an address, with its port or without. Without the formatting machinery, since every request needs it.
-pub(crate) fn address(out: &mut impl Extend<u8>, value: SocketAddr, port: bool) {
+pub(crate) fn address(out: &mut Vec<u8>, value: SocketAddr, port: bool) {
     let mut digits = itoa::Buffer::new();
     match value {
         SocketAddr::V4(value) => {
             for (place, part) in value.ip().octets().into_iter().enumerate() {
-                out.extend((place > 0).then_some(b'.'));
-                out.extend(digits.format(part).bytes());
+                if place > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(digits.format(part).as_bytes());
             }
         }
-        SocketAddr::V6(value) if port => out.extend(format!("[{}]", value.ip()).into_bytes()),
-        SocketAddr::V6(value) => out.extend(value.ip().to_string().into_bytes()),
+        SocketAddr::V6(value) if port => out.extend_from_slice(format!("[{}]", value.ip()).as_bytes()),
+        SocketAddr::V6(value) => out.extend_from_slice(value.ip().to_string().as_bytes()),
     }
     if port {
-        out.extend([b':']);
-        out.extend(digits.format(value.port()).bytes());
+        out.push(b':');
+        out.extend_from_slice(digits.format(value.port()).as_bytes());
     }
 }
 

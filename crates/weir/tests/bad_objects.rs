@@ -190,9 +190,6 @@ fn what_pods_cannot_do_is_refused_with_the_address_to_use() {
             let said = text(&output.stderr);
             assert!(!output.status.success() && said.contains(&format!("{address}:3000")), "{arguments:?}: {said}");
         }
-        let folder = repository().join("examples/connection-limit");
-        let output = weir.bash(&folder, "kubectl apply --server-side -f service.yaml");
-        assert!(!output.status.success() && text(&output.stderr).contains("use client-side apply"), "{}", text(&output.stderr));
         let (ok, said) = weir.apply(
             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s}\nspec: {serviceName: s, selector: {matchLabels: {a: s}}, template: {metadata: {labels: {a: s}}, spec: {containers: [{name: a, image: echo-basic}]}}}\n",
         );

@@ -200,3 +200,26 @@ fn a_taken_port_is_told_by_the_listener_and_taken_again_when_free() {
         weir.kubectl(&["wait", "--for=condition=Programmed", "--timeout=60s", "gateway/eg", "-n", "envoy-gateway-system"]);
     });
 }
+
+#[test]
+fn kubectl_applies_on_the_server_what_files_declare() {
+    isolated("kubectl_applies_on_the_server_what_files_declare", || {
+        let mut weir = Weir::start(&["-f", &example()]);
+        weir.wait_for("curl -H");
+        let folder = repository().join("examples/connection-limit");
+        let run = |script: &str| {
+            let output = weir.bash(&folder, script);
+            (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+        };
+        let (ok, said) = run("kubectl apply --server-side -f service.yaml");
+        assert!(ok && said.contains("service/connection-limit-app serverside-applied"), "{said}");
+        let (ok, said) =
+            run("sed 's/targetPort: 3000/targetPort: 3001/' service.yaml | kubectl apply --server-side --field-manager=me -f -");
+        assert!(!ok && said.contains(".spec.ports[port=3000,protocol=\"TCP\"].targetPort"), "{said}");
+        assert!(said.contains("\"kubectl\"") && said.contains("\"weir-files\" using v1"), "{said}");
+        let (ok, said) = run("kubectl get service connection-limit-app -o yaml");
+        assert!(ok && !said.contains("managedFields"), "{said}");
+        let (ok, said) = run("kubectl get service connection-limit-app -o yaml --show-managed-fields");
+        assert!(ok && said.contains("manager: weir-files") && said.contains("operation: Apply"), "{said}");
+    });
+}

@@ -53,10 +53,15 @@ fn tidy(value: &mut Value) {
             map.remove("managedFields");
             order_causes(map);
             map.sort_keys();
+            if let Some(Value::Array(columns)) = map.get_mut("columnDefinitions") {
+                // Each server describes its columns in its own words.
+                columns.iter_mut().for_each(describe_not);
+            }
             for (key, value) in map.iter_mut() {
                 match (key.as_str(), &*value) {
                     ("resourceVersion", Value::String(text)) if !text.is_empty() && text != "0" => *value = "RV".into(),
                     ("continue", Value::String(text)) if !text.is_empty() => *value = "CONTINUE".into(),
+                    ("storageVersionHash", _) => *value = "HASH".into(),
                     ("nodePort" | "healthCheckNodePort", Value::Number(_)) => *value = 30000.into(),
                     ("cells", Value::Array(cells)) => {
                         let age =
@@ -72,13 +77,19 @@ fn tidy(value: &mut Value) {
     }
 }
 
+fn describe_not(column: &mut Value) {
+    if let Some(description) = column.get_mut("description").filter(|description| *description != "") {
+        *description = "DESCRIPTION".into();
+    }
+}
+
 /// Puts a custom resource's causes in order, and the message that lists them.
 fn order_causes(status: &mut serde_json::Map<String, Value>) {
     let Some(details) = status.get_mut("details").filter(|details| details["group"].as_str().is_some_and(|group| group.contains('.')))
     else {
         return;
     };
-    let Some(causes) = details["causes"].as_array_mut().filter(|causes| causes.len() > 1) else { return };
+    let Some(causes) = details.get_mut("causes").and_then(Value::as_array_mut).filter(|causes| causes.len() > 1) else { return };
     let text = |cause: &Value| {
         let part = |name: &str| cause[name].as_str().unwrap_or_default().to_owned();
         format!("{}: {}", part("field"), part("message"))

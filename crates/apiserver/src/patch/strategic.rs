@@ -138,11 +138,12 @@ fn merge_field(
         (_, Value::Null) => drop(target.shift_remove(key)),
         (Some(Value::Object(old)), Value::Object(new)) => merge_object(child(node, key), old, new)?,
         (Some(Value::Array(old)), Value::Array(new)) => {
-            let before = order.is_some().then(|| old.clone());
+            let before = old.clone();
             let strategy = strategy(node, key);
             list::merge(child(node, key).and_then(|list| list.items.as_deref()), strategy, old, new)?;
-            if let (Some(before), Some(order)) = (before, order) {
-                list::order(strategy, old, &before, order)?;
+            if strategy != Strategy::Atomic || order.is_some() {
+                // What the patch names goes first, unless it says otherwise.
+                list::order(strategy, old, &before, order.unwrap_or(change))?;
             }
         }
         (_, change) => match without_directives(change) {
@@ -192,5 +193,5 @@ fn without_directives(value: &Value) -> Option<Value> {
 }
 
 fn bad_directive(directive: &str, patch: &Map<String, Value>) -> String {
-    format!("unknown patch type '{directive}' in map: {}", crate::schema::text::json(&Value::Object(patch.clone())))
+    format!("unknown patch type: {directive} in map: {}", crate::schema::text::go_value(&Value::Object(patch.clone())))
 }

@@ -47,7 +47,7 @@ fn lists_merge_by_their_keys() {
     assert_eq!(
         merged.unwrap(),
         json!({"containers": [
-            {"name": "a", "image": "z", "env": [{"name": "E", "value": "2"}, {"name": "F"}]}, {"name": "b", "image": "y"}, {"name": "c"},
+            {"name": "a", "image": "z", "env": [{"name": "F"}, {"name": "E", "value": "2"}]}, {"name": "c"}, {"name": "b", "image": "y"},
         ]})
     );
     let merged = pod(json!({"tolerations": [{"key": "a"}]}), json!({"tolerations": [{"key": "b"}]})).unwrap();
@@ -65,7 +65,7 @@ fn lists_merge_by_their_keys() {
     );
     assert_eq!(
         merged.unwrap(),
-        json!({"status": {"conditions": [{"type": "A", "status": "False"}]}, "metadata": {"finalizers": ["x/a", "x/b"]}})
+        json!({"status": {"conditions": [{"type": "A", "status": "False"}]}, "metadata": {"finalizers": ["x/b", "x/a"]}})
     );
     assert!(pod(spec, json!({"containers": [{"image": "z"}]})).unwrap_err().contains("does not contain declared merge key: name"));
 }

@@ -140,7 +140,7 @@ pub(crate) async fn create(
 
 /// Metadata that every new object gets, whatever it came with.
 fn begin(resource: &Resource, object: &mut Value) {
-    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"] {
+    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
         object.unset_meta(key);
     }
     object.set_meta("uid", uuid::Uuid::new_v4().to_string());

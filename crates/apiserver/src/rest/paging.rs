@@ -17,7 +17,7 @@ use crate::object::ObjectExt;
 use crate::registry::Resource;
 use crate::selector::Selector;
 use crate::status::ApiError;
-use crate::store::Stored;
+use crate::store::{Stored, order};
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 /// The version in a token that goes on with whatever there is.
@@ -44,7 +44,7 @@ impl Token {
                 refuse(format!(": illegal base64 data at input byte {at}"))
             }
             DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
-                refuse(format!(": illegal base64 data at input byte {}", text.len()))
+                refuse(format!(": illegal base64 data at input byte {}", text.len() / 4 * 4))
             }
         })?;
         let token: Self = serde_json::from_slice(&bytes).map_err(|error| match bytes.first() {
@@ -95,7 +95,7 @@ pub(super) fn page(
     let start = token.as_ref().map_or(0, |token| {
         let last = token.start.trim_end_matches('\0');
         let last = last.split_once('/').unwrap_or((namespace.unwrap_or_default(), last));
-        objects.partition_point(|object| (object.value.namespace(), object.value.name()) <= last)
+        objects.partition_point(|object| order((object.value.namespace(), object.value.name()), last).is_le())
     });
     let mut found: Vec<Arc<Stored>> = objects.into_iter().skip(start).filter(|object| selector.matches(&object.value)).collect();
     let mut head = ListMeta::whole(version);

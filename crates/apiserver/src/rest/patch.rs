@@ -11,11 +11,12 @@ use super::body::Decoded;
 use super::options::WriteOptions;
 use super::present::{one, present as shown};
 use super::route::Request;
-use super::update::{Made, Part, change, check_place};
+use super::update::{Made, Part, change, check_place, immutable};
 use super::{Target, admit, apply, owners};
 use crate::api::Api;
 use crate::apply::Operation;
 use crate::events;
+use crate::object::ObjectExt;
 use crate::patch;
 use crate::registry::Resource;
 use crate::rest::Reply;
@@ -36,17 +37,11 @@ impl Patch {
         let accepted = "application/json-patch+json, application/merge-patch+json";
         let unknown = "the body of the request was in an unknown format - accepted media types include";
         match request.media_type() {
-            "application/merge-patch+json" => Ok(Self::Merge(object(&request.body)?)),
-            "application/strategic-merge-patch+json" if !resource.is_custom() => Ok(Self::Strategic(object(&request.body)?)),
-            "application/strategic-merge-patch+json" => {
-                Err(ApiError::unsupported_media(format!("{unknown}: {accepted}, application/apply-patch+yaml")))
-            }
-            "application/json-patch+json" => {
-                let operations =
-                    serde_json::from_slice(&request.body).map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-                Ok(Self::Json(operations))
-            }
-            _ => Err(ApiError::unsupported_media("415: Unsupported Media Type")),
+            "application/merge-patch+json" => object(&request.body, "error decoding patch: ").map(Self::Merge),
+            "application/strategic-merge-patch+json" if !resource.is_custom() => object(&request.body, "").map(Self::Strategic),
+            "application/json-patch+json" => operations(&request.body).map(Self::Json),
+            _ if resource.is_custom() => Err(ApiError::unsupported_media(format!("{unknown}: {accepted}, application/apply-patch+yaml"))),
+            _ => Err(unknown_type()),
         }
     }
 
@@ -59,8 +54,9 @@ impl Patch {
                 Ok(object)
             }
             Self::Strategic(changes) => match resource.builtin() {
-                Some(builtin) => patch::strategic(builtin, object, changes).map_err(|e| self.refused(object, &e)),
-                None => Err(ApiError::unsupported_media("415: Unsupported Media Type")),
+                // The real server does not call these the client's either.
+                Some(builtin) => patch::strategic(builtin, object, changes).map_err(|e| ApiError::new(500, "", e)),
+                None => Err(unknown_type()),
             },
             Self::Json(operations) => {
                 let mut object = object.clone();
@@ -88,20 +84,40 @@ fn unprocessable() -> ApiError {
     error
 }
 
-fn object(body: &[u8]) -> Result<Value, ApiError> {
-    let kind = |value: &Value| match value {
+fn unknown_type() -> ApiError {
+    let mut error = ApiError::unsupported_media("415: Unsupported Media Type");
+    error.details = Some(Box::new(serde_json::json!({})));
+    error
+}
+
+/// The operations of a JSON patch. What is no operation is found where it would be applied, as by the real server.
+fn operations(body: &[u8]) -> Result<json_patch::Patch, ApiError> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::bad_request("invalid JSON patch"))?;
+    if let Value::Array(_) = value {
+        return serde_json::from_value(value).map_err(|_| unprocessable());
+    }
+    let found = kind(&value);
+    Err(ApiError::bad_request(format!("error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp")))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "object",
         Value::Array(_) => "array",
         Value::String(_) => "string",
         Value::Number(_) => "number",
         Value::Bool(_) => "bool",
-        _ => "null",
-    };
+        Value::Null => "null",
+    }
+}
+
+fn object(body: &[u8], prefix: &str) -> Result<Value, ApiError> {
     let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::bad_request("invalid JSON patch"))?;
     if value.is_object() {
         return Ok(value);
     }
-    let message = format!("error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}", kind(&value));
-    Err(ApiError::bad_request(message))
+    let found = kind(&value);
+    Err(ApiError::bad_request(format!("{prefix}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}")))
 }
 
 pub(super) async fn patch(
@@ -132,6 +148,10 @@ pub(super) async fn patch(
         })?;
         *warnings.lock() = found;
         check_place(&decoded.object, target)?;
+        let uid = decoded.object.uid();
+        if !uid.is_empty() && uid != old.value.uid() {
+            return Err(immutable(resource, name, "uid", uid));
+        }
         Ok(Made::Written(if resource.group == "events.k8s.io" { events::to_core(&decoded.object) } else { decoded.object }))
     };
     let keeper = api.keeper(resource);

@@ -123,7 +123,7 @@ async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: 
         ("DELETE", true) if placed => deletion::delete(api, request, target, resource, accept).await?,
         // All namespaces at once are not deleted, on no cluster.
         ("DELETE", false) if placed && !resource.is("", "namespaces") => collection::delete(api, request, target, resource, accept).await?,
-        ("PUT", false) => return Err(ApiError::bad_request("name must be provided")),
+        ("PUT", false) if resource.is_custom() => return Err(ApiError::bad_request("name must be provided")),
         (_, true) if !placed => return Ok(static_paths::not_found().into_response()),
         _ => return Err(ApiError::method_not_allowed()),
     };

@@ -137,7 +137,21 @@ pub(crate) async fn change(
     Err(CommitError::Stale.into())
 }
 
+/// 422 about a field of metadata that only the server sets.
+pub(super) fn immutable(resource: &Resource, name: &str, field: &str, value: &str) -> ApiError {
+    let error = FieldError {
+        reason: "FieldValueInvalid",
+        field: format!("metadata.{field}"),
+        message: format!("Invalid value: {}: field is immutable", crate::schema::text::quoted(value)),
+    };
+    ApiError::invalid(&resource.group, &resource.kind, name, &[error])
+}
+
 fn check_version(resource: &Resource, made: &Value, old: &Stored, name: &str) -> Result<(), ApiError> {
+    let deleted = made.meta_str("deletionTimestamp");
+    if !deleted.is_empty() && deleted != old.value.meta_str("deletionTimestamp") {
+        return Err(immutable(resource, name, "deletionTimestamp", deleted));
+    }
     match made.resource_version() {
         "" if resource.is_custom() => {
             let error = FieldError {
@@ -149,6 +163,9 @@ fn check_version(resource: &Resource, made: &Value, old: &Stored, name: &str) ->
         }
         "" | "0" => Ok(()),
         version if version == old.version.to_string() => Ok(()),
+        version if version.parse::<u64>().is_err() => {
+            Err(ApiError::new(500, "", format!("strconv.ParseUint: parsing \"{version}\": invalid syntax")))
+        }
         _ => Err(ApiError::conflict(resource, name)),
     }
 }
@@ -197,7 +214,7 @@ fn main_part(resource: &Resource, old: &Value, mut new: Value) -> Value {
     for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         keep_meta(&mut new, old, key);
     }
-    for key in ["generation", "generateName", "selfLink"] {
+    for key in ["generation", "selfLink"] {
         keep_meta(&mut new, old, key);
     }
     set_or_remove(&mut new, "kind", old.get("kind"));

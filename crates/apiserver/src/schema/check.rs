@@ -19,6 +19,9 @@ pub(super) fn check(node: &Node, value: &Value, old: Option<&Value>, path: &mut 
     if value.is_null() {
         if node.kind != Type::Any && !node.nullable {
             errors.push(FieldError::type_invalid(path.as_str(), node.kind.name(), "null"));
+            if let Some(checks) = &node.checks {
+                check_allowed(checks, value, path.as_str(), errors);
+            }
         }
         return;
     }
@@ -38,15 +41,18 @@ pub(super) fn check(node: &Node, value: &Value, old: Option<&Value>, path: &mut 
         Value::Array(items) => check_array(node, checks, items, old, path, errors),
         _ => {}
     }
-    if let Some(checks) = checks
-        && !checks.allowed.is_empty()
-        && !checks.allowed.contains(value)
-    {
-        let allowed: Vec<String> = checks.allowed.iter().map(|v| v.as_str().map_or_else(|| text::json(v), str::to_owned)).collect();
-        errors.push(FieldError::not_supported(path.as_str(), value, allowed.iter().map(String::as_str)));
+    if let Some(checks) = checks {
+        check_allowed(checks, value, path.as_str(), errors);
     }
     if let Value::Object(fields) = value {
         check_object(node, checks, fields, old, path, errors);
+    }
+}
+
+fn check_allowed(checks: &Checks, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    if !checks.allowed.is_empty() && !checks.allowed.contains(value) {
+        let allowed: Vec<String> = checks.allowed.iter().map(|v| v.as_str().map_or_else(|| text::json(v), str::to_owned)).collect();
+        errors.push(FieldError::not_supported(path, value, allowed.iter().map(String::as_str)));
     }
 }
 

@@ -1,12 +1,13 @@
 //! All objects in memory, the window of past events that watches read, and who owns whom.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Expired, Key, Stored};
+use super::{Expired, Key, Stored, order};
 use crate::apply::{Interner, Managed, Managers};
 use crate::object::ObjectExt;
 use crate::registry::{CRDS, NAMESPACES};
@@ -101,7 +102,12 @@ impl Memory {
     pub(super) fn list(&self, shelf: &str, namespace: Option<&str>) -> Vec<Arc<Stored>> {
         let Some(shelf) = self.shelves.get(shelf) else { return Vec::new() };
         match namespace {
-            None => shelf.objects.values().cloned().collect(),
+            None => {
+                let mut all: Vec<Arc<Stored>> = shelf.objects.values().cloned().collect();
+                // In order already, but for namespaces whose names begin with another's.
+                all.sort_by(by_place);
+                all
+            }
             Some(namespace) => {
                 let from = (Arc::<str>::from(namespace), Arc::<str>::from(""));
                 shelf.objects.range(from..).take_while(|((ns, _), _)| &**ns == namespace).map(|(_, o)| Arc::clone(o)).collect()
@@ -124,7 +130,9 @@ impl Memory {
                 None => drop(then.remove(&place(&event.object))),
             }
         }
-        Ok(then.into_values().collect())
+        let mut then: Vec<Arc<Stored>> = then.into_values().collect();
+        then.sort_by(by_place);
+        Ok(then)
     }
 
     pub(super) fn keys_in(&self, namespace: &str) -> Vec<Key> {
@@ -259,6 +267,10 @@ impl Memory {
             }
         }
     }
+}
+
+fn by_place(a: &Arc<Stored>, b: &Arc<Stored>) -> Ordering {
+    order((a.value.namespace(), a.value.name()), (b.value.namespace(), b.value.name()))
 }
 
 fn owner_uids(object: &Value) -> Vec<String> {

@@ -14,6 +14,7 @@ mod memory;
 mod quiet;
 mod writer;
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,14 @@ use crate::whole::Whole;
 
 /// Queued writes beyond this make writers wait.
 const QUEUE: usize = 1024;
+
+/// The order of namespaces and names in lists: that of `namespace/name`, in which `a-b/` comes before `a/`.
+pub(crate) fn order(a: (&str, &str), b: (&str, &str)) -> Ordering {
+    if a.0 == b.0 {
+        return a.1.cmp(b.1);
+    }
+    a.0.bytes().chain([b'/']).cmp(b.0.bytes().chain([b'/']))
+}
 
 /// Where an object is kept: the shelf is `group/plural`, whatever version it was written in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

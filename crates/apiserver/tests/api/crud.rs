@@ -73,7 +73,8 @@ async fn refusals_have_the_words_that_clients_know() {
             .starts_with("the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: ")
     );
     assert!(broken.message().ends_with("({bad)"), "{}", broken.message());
-    assert_eq!(world.put(MAPS, &map("a", json!({}))).await.expect(400).message(), "name must be provided");
+    world.put(MAPS, &map("a", json!({}))).await.expect(405);
+    assert_eq!(world.put(crate::client::WIDGETS, &map("a", json!({}))).await.expect(400).message(), "name must be provided");
     assert_eq!(world.post(&format!("{MAPS}/a"), &map("a", json!({}))).await.expect(405).at("/details"), &json!({}));
     assert_eq!(world.get("/nothing/here").await.expect(404).text, "404 page not found\n");
 }

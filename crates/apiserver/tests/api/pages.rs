@@ -59,7 +59,7 @@ async fn pages_go_through_namespaces_tables_and_selectors() {
             break;
         }
     }
-    assert_eq!(found, ["z", "m0", "m1", "m2", "z"]);
+    assert_eq!(found, ["z", "z", "m0", "m1", "m2"], "in the order of `namespace/name`: `default-b/` comes before `default/`");
     let table = world.table(&format!("{MAPS}?limit=2")).await.expect(200);
     assert_eq!((table.at("/rows").as_array().unwrap().len(), table.at("/metadata/remainingItemCount")), (2, &json!(1)));
     // With a selector nobody counts what else it would match.

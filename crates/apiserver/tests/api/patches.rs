@@ -52,9 +52,12 @@ async fn strategic_merge_is_for_built_in_kinds() {
     world.post(deployments, &deployment).await.expect(201);
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "y", "image": "y:2"}]}}}});
     let patched = patch(&world, &format!("{deployments}/d"), STRATEGIC, &image).await.expect(200);
-    assert_eq!(patched.at("/spec/template/spec/containers/0/image"), "x:1");
+    assert_eq!(patched.at("/spec/template/spec/containers/0/image"), "x:1", "both were there, and stay in their order");
     assert_eq!(patched.at("/spec/template/spec/containers/1/image"), "y:2");
-    assert_eq!(patched.at("/metadata/generation"), 2);
+    let side = json!({"spec": {"template": {"spec": {"containers": [container("side")]}}}});
+    let patched = patch(&world, &format!("{deployments}/d"), STRATEGIC, &side).await.expect(200);
+    assert_eq!(patched.at("/spec/template/spec/containers/0/name"), "side", "what the patch brings goes first");
+    assert_eq!(patched.at("/metadata/generation"), 3);
     let unknown = json!({"spec": {"replicass": 1}});
     let strict = patch(&world, &format!("{deployments}/d?fieldValidation=Strict"), STRATEGIC, &unknown).await.expect(422);
     assert!(strict.message().contains("Invalid value: \"map[spec:map[replicass:1]]\": strict decoding error"), "{}", strict.message());
@@ -69,6 +72,14 @@ async fn json_patch_works_and_other_types_are_refused() {
     assert_eq!(patch(&world, &path, JSON, &replace).await.expect(200).at("/data/k"), "2");
     let failed = patch(&world, &path, JSON, &replace).await.expect(422);
     assert_eq!(failed.message(), "the server rejected our request due to an error in our request");
+    patch(&world, &path, JSON, &json!([{"op": "odd", "path": "/data/k"}])).await.expect(422);
+    let none = patch(&world, &path, JSON, &json!({})).await.expect(400);
+    assert_eq!(none.message(), "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp");
+    let merge = |metadata: Value| json!({"metadata": metadata});
+    let uid = world.merge(&path, &merge(json!({"uid": "mine"}))).await.expect(422);
+    assert_eq!(uid.message(), "ConfigMap \"a\" is invalid: metadata.uid: Invalid value: \"mine\": field is immutable");
+    world.merge(&path, &merge(json!({"deletionTimestamp": "2001-01-01T00:00:00Z"}))).await.expect(422);
+    world.merge(&path, &merge(json!({"resourceVersion": "x"}))).await.expect(500);
     assert_eq!(patch(&world, &path, "application/json", &json!({})).await.expect(415).message(), "415: Unsupported Media Type");
 }
 

@@ -66,3 +66,29 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, OtherNameValue, SanType};
+
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_nul_is_none() {
+        let mut params = CertificateParams::new(vec!["a.test".to_owned()]).expect("a name");
+        let text = |text: &str| text.try_into().expect("ASCII");
+        let other = |text: &str| SanType::OtherName((vec![1, 2, 3], OtherNameValue::Utf8String(text.to_owned())));
+        params.subject_alt_names.extend([
+            SanType::DnsName(text("a.test\0.evil.test")),
+            SanType::Rfc822Name(text("me@a.test\0")),
+            SanType::URI(text("spiffe://a/b\0c")),
+            other("me\0"),
+            other("me"),
+        ]);
+        let made = params.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate");
+        let names = AlternativeNames::of(made.der());
+        let expected =
+            AlternativeNames { dns: vec!["a.test".into()], other: vec![("1.2.3".into(), "me".into())], ..AlternativeNames::default() };
+        assert_eq!(names, expected);
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use smallvec::SmallVec;
 use weir_http1::{Body, Connection, Known, write};
 use weir_model::{ClientSettings, ForwardedClientCert};
 use weir_route::Matched;
@@ -104,19 +103,19 @@ impl Head<'_, '_> {
         let edits = &self.filters.edits;
         self.write_forwarded();
         self.write_certificate();
-        let mut address = SmallVec::<[u8; 48]>::new();
-        access_log::address(&mut address, SocketAddr::new(self.client, 0), false);
         let out = &mut *self.out;
-        for (name, value) in [
-            (b"x-forwarded-proto".as_slice(), Some(self.scheme.as_bytes())),
-            (b"x-envoy-external-address", Some(address.as_slice())),
-            (b"x-request-id", self.request_id),
-        ] {
-            if let Some(value) = value
-                && edits.keep(name)
-            {
-                write::field(out, name, value);
-            }
+        if edits.keep(b"x-forwarded-proto") {
+            write::field(out, b"x-forwarded-proto", self.scheme.as_bytes());
+        }
+        if edits.keep(b"x-envoy-external-address") {
+            out.extend_from_slice(b"x-envoy-external-address: ");
+            access_log::address(out, SocketAddr::new(self.client, 0), false);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(id) = self.request_id
+            && edits.keep(b"x-request-id")
+        {
+            write::field(out, b"x-request-id", id);
         }
     }
 

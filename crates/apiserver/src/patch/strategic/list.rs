@@ -55,7 +55,7 @@ fn merge_by_key(item: Option<&Node>, key: &str, target: &mut Vec<Value>, patch: 
 }
 
 fn no_key(fields: &Map<String, Value>, key: &str) -> String {
-    format!("map: {} does not contain declared merge key: {key}", crate::schema::text::json(&Value::Object(fields.clone())))
+    format!("map: {} does not contain declared merge key: {key}", crate::schema::text::go_value(&Value::Object(fields.clone())))
 }
 
 /// Puts `items` in the order that the patch wants: its own items as listed, the others where they were among them before.
