@@ -4,6 +4,7 @@
 //! that is measured in the same process, so that the machine matters little. What a request costs in the whole data plane is counted in
 //! instructions, which do not depend on the machine at all; or, in `bench proxy`, in processor time relative to another setting.
 
+mod api;
 mod instructions;
 mod programs;
 mod ratios;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let (measured, record) = match *args.as_slice() {
         ["proxy"] => return ratios::run(&programs::Programs::build()?),
+        ["api", ref rest @ ..] => return api::run(rest),
         ["instructions", ref rest @ ..] => (requests()?, rest),
         ref rest => {
             let mut all = operations()?;
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
             recorded.sort_all_objects();
             std::fs::write(file()?, format!("{recorded:#}\n")).context("cannot write the recorded costs")?;
         }
-        _ => bail!("bench takes `instructions` or nothing, and --record; or `proxy`"),
+        _ => bail!("bench takes `instructions` or nothing, and --record; or `proxy`, or `api`"),
     }
     Ok(compare(&measured, &recorded))
 }

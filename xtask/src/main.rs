@@ -28,7 +28,9 @@ cargo xtask COMMAND
   bench [--record]  costs per operation, compared with the recorded ones; --record records them anew
   bench instructions [--record]
                     of these only the instructions that a request takes in the data plane
-  bench proxy       what a request costs with two workers and with 10,000 routes, relative to one of them";
+  bench proxy       what a request costs with two workers and with 10,000 routes, relative to one of them
+  bench api [--real] [--routes N]
+                    LIST, WATCH and PATCH among 10,000 HTTPRoutes; --real: also of the control plane of `kube up`";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

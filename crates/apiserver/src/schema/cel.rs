@@ -1,11 +1,11 @@
 //! CEL rules: `x-kubernetes-validations`.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use kube_cel::cel::{Context, ExecutionError, Value as Cel, objects::OptionalValue};
 use serde_json::{Map, Value};
 
-use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, expression::Lazy, old, path::Path};
+use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, expression::Lazy, old, path::Path, work};
 
 /// Longest result of a `messageExpression`, as in kube-apiserver.
 const MAX_MESSAGE: usize = 5 * 1024;
@@ -89,6 +89,8 @@ fn plain_path(json_path: &str) -> String {
 thread_local! {
     /// The functions of Kubernetes' CEL libraries. A context is not shared between threads.
     static FUNCTIONS: Context<'static> = cel_functions::context();
+    /// Steps that the rules of the object in hand may still take.
+    static BUDGET: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Compiles every rule below `node`; collects what does not compile.
@@ -116,6 +118,7 @@ pub(super) fn compile_all(node: &Node, path: &mut Path, broken: &mut Vec<String>
 
 /// Evaluates the rules of a whole object.
 pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    BUDGET.set(work::BUDGET);
     FUNCTIONS.with(|functions| {
         let at = At { value: object, old, unchanged: false };
         walk(functions, root, at, &mut Path::root(), errors);
@@ -196,6 +199,11 @@ fn check_rule(rule: &Rule, node: &Node, at: At<'_>, scope: &Context<'_>, path: &
     if (expression.uses_old && at.old.is_none() && !rule.optional_old_self) || (at.unchanged && !expression.uses_old) {
         return;
     }
+    let Some(left) = BUDGET.get().checked_sub(work::bound(expression.loops, [Some(at.value), at.old])) else {
+        let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
+        return errors.push(broken(detail.to_owned()));
+    };
+    BUDGET.set(left);
     match scope.resolve(&expression.parsed) {
         Ok(Cel::Bool(true)) => {}
         Ok(Cel::Bool(false)) => errors.push(rule.failure(node, at.value, scope, path)),

@@ -34,6 +34,8 @@ pub(super) struct Lazy {
 pub(super) struct Expression {
     pub(super) parsed: IdedExpr,
     pub(super) uses_old: bool,
+    /// How many loops stand inside each other at most.
+    pub(super) loops: u32,
 }
 
 impl Lazy {
@@ -80,20 +82,22 @@ fn compile(source: &str) -> Result<Expression, String> {
 
 fn parse(source: &str) -> Result<Expression, String> {
     let parsed = Parser::default().parse(source).map_err(|e| e.to_string())?;
-    if depth(&parsed) > MAX_DEPTH {
+    let (depth, loops) = depth(&parsed);
+    if depth > MAX_DEPTH {
         return Err(format!("expression nests deeper than {MAX_DEPTH} levels"));
     }
     let uses_old = ExpressionReferences::has_variable(&parsed.references(), "oldSelf");
-    Ok(Expression { parsed, uses_old })
+    Ok(Expression { parsed, uses_old, loops })
 }
 
-/// Depth of an expression, found without recursion.
-fn depth(root: &IdedExpr) -> usize {
-    let mut deepest = 0;
-    let mut open = vec![(root, 1)];
-    while let Some((expression, depth)) = open.pop() {
-        deepest = deepest.max(depth);
-        let mut push = |child| open.push((child, depth + 1));
+/// Depth of an expression, and how many loops are inside each other, found without recursion.
+fn depth(root: &IdedExpr) -> (usize, u32) {
+    let (mut deepest, mut most) = (0, 0);
+    let mut open = vec![(root, 1, 0)];
+    while let Some((expression, depth, above)) = open.pop() {
+        let loops = above + u32::from(matches!(expression.expr, Expr::Comprehension(_)));
+        (deepest, most) = (deepest.max(depth), most.max(loops));
+        let mut push = |child| open.push((child, depth + 1, loops));
         match &expression.expr {
             Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(push),
             Expr::Select(select) => push(&select.operand),
@@ -104,7 +108,7 @@ fn depth(root: &IdedExpr) -> usize {
             Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
         }
     }
-    deepest
+    (deepest, most)
 }
 
 fn entry_parts<'e>(entry: &'e EntryExpr, push: &mut impl FnMut(&'e IdedExpr)) {

@@ -22,6 +22,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+mod work;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use regex::{Regex, RegexBuilder};
 
 /// Longest pattern that is read; Kubernetes has no bound of its own but the size of a CRD.
-const MAX_PATTERN: usize = 8 * 1024;
+const MAX_PATTERN: usize = 64 * 1024;
 /// Largest compiled program. The default of 10 MiB would let a small CRD hold a lot of memory.
 const MAX_PROGRAM: usize = 1024 * 1024;
 

@@ -20,8 +20,8 @@ use crate::auth::{Caller, Token};
 use crate::rest::{Body, MAX_BODY, Query, Reply, Request, handle, refuse};
 use crate::status::ApiError;
 
-/// Connections at once. The process's own clients need a few; kubectl one each.
-const CONNECTIONS: usize = 512;
+/// Connections at once. The process's own clients need a few, kubectl one each, and watchers that speak HTTP/1 one for each watch.
+const CONNECTIONS: usize = 2048;
 /// For the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// For a request's head; it also ends connections that idle, so it is above the 90 s after which Go's and hyper's clients let go.

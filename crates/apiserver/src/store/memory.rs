@@ -103,10 +103,10 @@ impl Memory {
         let Some(shelf) = self.shelves.get(shelf) else { return Vec::new() };
         match namespace {
             None => {
-                let mut all: Vec<Arc<Stored>> = shelf.objects.values().cloned().collect();
+                let mut all: Vec<_> = shelf.objects.iter().collect();
                 // In order already, but for namespaces whose names begin with another's.
-                all.sort_by(by_place);
-                all
+                all.sort_by(|(a, _), (b, _)| order((&a.0, &a.1), (&b.0, &b.1)));
+                all.into_iter().map(|(_, object)| Arc::clone(object)).collect()
             }
             Some(namespace) => {
                 let from = (Arc::<str>::from(namespace), Arc::<str>::from(""));

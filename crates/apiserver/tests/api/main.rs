@@ -6,6 +6,7 @@ mod crud;
 mod custom;
 mod deletion;
 mod discovery;
+mod hostile;
 mod lifecycle;
 mod logs;
 mod pages;
