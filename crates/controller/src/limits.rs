@@ -76,13 +76,14 @@ impl Limits {
     /// A limit refused connections.
     pub(crate) fn refused(&mut self, refused: &Refused, board: &Board, wall: Timestamp) {
         write_refused(refused);
-        let total = self.refused.entry(refused.limit.clone()).or_default();
-        *total += refused.refused;
+        *self.refused.entry(refused.limit.clone()).or_default() += refused.refused;
+        // The number that the metric has, whatever this controller has seen of it.
         let message = format!(
-            "{}: {} of {} connections in use, {total} refused (last client {})",
+            "{}: {} of {} connections in use, {} refused (last client {})",
             subject(refused.scope, &refused.limit),
             refused.current,
             refused.max,
+            refused.total,
             refused.last_client.ip()
         );
         self.note(Reason::LimitReached, &refused.limit, &refused.gateway, message, board, wall);
@@ -144,7 +145,7 @@ mod tests {
         board
     }
 
-    fn refused(count: u64) -> Refused {
+    fn refused(count: u64, total: u64) -> Refused {
         Refused {
             limit: name(),
             gateway: GatewayName::new("ns", "eg"),
@@ -152,7 +153,7 @@ mod tests {
             max: 5,
             current: 5,
             refused: count,
-            total: count,
+            total,
             last_client: "127.0.0.1:4000".parse().expect("an address"),
         }
     }
@@ -175,10 +176,10 @@ mod tests {
         let (mut limits, board) = (Limits::default(), board());
         limits.in_force(model(), now);
         limits.tell(now + PATIENCE);
-        limits.refused(&refused(3), &board, Timestamp::UNIX_EPOCH);
+        limits.refused(&refused(3, 3), &board, Timestamp::UNIX_EPOCH);
         let first = "Gateway ns/eg: 5 of 5 connections in use, 3 refused (last client 127.0.0.1)".to_owned();
         assert_eq!(messages(&mut limits, now), [("policy".into(), first.clone()), ("eg".into(), first)]);
-        limits.refused(&refused(2), &board, Timestamp::UNIX_EPOCH);
+        limits.refused(&refused(2, 5), &board, Timestamp::UNIX_EPOCH);
         limits.cleared(&name(), 4, 5, &board, Timestamp::UNIX_EPOCH);
         let later = messages(&mut limits, now + Duration::from_secs(1));
         let texts: Vec<_> = later.iter().filter(|(name, _)| name == "eg").map(|(_, text)| text.as_str()).collect();

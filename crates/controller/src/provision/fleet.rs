@@ -70,6 +70,8 @@ struct Wanted {
 #[derive(Debug)]
 struct Pace {
     busy: bool,
+    /// What was wanted when the request that is under way was made: something else may be by the time of its answer.
+    sent: Option<Value>,
     not_before: Option<Instant>,
     backoff: Backoff,
 }
@@ -144,8 +146,10 @@ impl Fleet {
             }
             self.dirty.remove(&item);
             let Some(op) = self.op(&item) else { continue };
-            let fresh = || Pace { busy: false, not_before: None, backoff: Backoff::new(FIRST_RETRY, LAST_RETRY) };
-            self.paces.entry(item.clone()).or_insert_with(fresh).busy = true;
+            let fresh = || Pace { busy: false, sent: None, not_before: None, backoff: Backoff::new(FIRST_RETRY, LAST_RETRY) };
+            let pace = self.paces.entry(item.clone()).or_insert_with(fresh);
+            pace.busy = true;
+            pace.sent = self.wanted.get(&item).and_then(|it| it.object.clone());
             ops.push((item, op));
         }
         ops
@@ -155,6 +159,7 @@ impl Fleet {
     pub(crate) fn done(&mut self, item: &Item, outcome: Outcome, now: Instant) {
         let Some(pace) = self.paces.get_mut(item) else { return };
         pace.busy = false;
+        let sent = pace.sent.take();
         let wait = match &outcome {
             Outcome::Stored(_) | Outcome::Gone => {
                 pace.backoff.reset();
@@ -167,11 +172,12 @@ impl Fleet {
             Outcome::Stored(object) => {
                 let newest = self.found.get(item).is_none_or(|found| !is_older_state(&object, found));
                 self.observe(item.clone(), object);
-                if let Some(desired) = self.wanted.get(item).and_then(|it| it.object.clone()) {
-                    self.applied.insert(item.clone(), desired);
+                let current = self.wanted.get(item).and_then(|it| it.object.as_ref()) == sent.as_ref();
+                if let Some(sent) = sent {
+                    self.applied.insert(item.clone(), sent);
                 }
                 match self.patch(item) {
-                    Some(left) if newest => drop(self.futile.insert(item.clone(), left)),
+                    Some(left) if newest && current => drop(self.futile.insert(item.clone(), left)),
                     _ => drop(self.futile.remove(item)),
                 }
             }

@@ -210,3 +210,30 @@ fn a_server_that_changes_what_it_is_given_is_not_asked_for_ever() {
     fleet.want(&[eg], &template());
     assert_eq!(fleet.due(now + SETTLE, 16).len(), 1, "something new is worth another try");
 }
+
+#[test]
+fn what_is_wanted_while_an_answer_is_under_way_is_sent_after_it() {
+    let now = Instant::now();
+    let mut fleet = Fleet::default();
+    let with = |ports: &[u16]| {
+        let mut proxy = proxy("eg");
+        let first = proxy.ports[0].clone();
+        proxy.ports.extend(ports.iter().map(|port| weir_translate::ProxyPort { port: *port, ..first.clone() }));
+        proxy
+    };
+    fleet.want(&[with(&[])], &template());
+    settle(&mut fleet, now);
+    fleet.want(&[with(&[8080])], &template());
+    let under_way = fleet.due(now + SETTLE, 16);
+    assert_eq!(under_way.len(), 2);
+    fleet.want(&[with(&[8080, 443])], &template());
+    for (item, op) in under_way {
+        let Op::Patch(patch) = op else { panic!("{op:?}") };
+        let mut object = fleet.found[&item].clone();
+        apply(&mut object, &patch);
+        fleet.done(&item, Outcome::Stored(object), now + SETTLE);
+    }
+    let later = settle(&mut fleet, now + 2 * SETTLE);
+    assert!(matches!(later.as_slice(), [(_, Op::Patch(_)), (_, Op::Patch(_))]), "{later:?}");
+    assert!(settle(&mut fleet, now + 3 * SETTLE).is_empty());
+}
