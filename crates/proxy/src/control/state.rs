@@ -418,7 +418,7 @@ impl Control {
 
     /// Whether something has to be looked at again soon.
     fn is_busy(&self) -> bool {
-        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. })) || self.states().iter().any(|state| self.told.is_open(state))
+        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. })) || self.states().iter().any(|state| self.told.is_open(state, self.is_heard()))
     }
 
     /// Tells the controller, and the log, what there is to tell. Never waits: what does not fit is told the next time.
@@ -447,16 +447,16 @@ impl Control {
         let now = Instant::now();
         let upstreams = self.registry.upstreams();
         self.shortages.look(now, &self.shared.team, upstreams);
-        let states = self.states();
-        if !states.iter().any(|state| self.told.is_open(state)) {
+        let (states, heard) = (self.states(), self.is_heard());
+        if !states.iter().any(|state| self.told.is_open(state, heard)) {
             // While something is open this is looked at again soon anyway: a storm must not wake this thread with every refusal.
             self.shared.team.refusals.look();
         }
         for state in states {
-            let (Some(news), Some(limit)) = (self.told.news(&state, now), self.limits.get(&state.name)) else { continue };
+            let (Some(news), Some(limit)) = (self.told.news(&state, now, heard), self.limits.get(&state.name)) else { continue };
             let answer = match &news {
                 News::Cleared => Answer::Cleared { limit: limit.name.clone(), current: state.current, max: state.value },
-                News::Refused(count) => {
+                News::Refused { fresh, owed } => {
                     let Some(last) = self.shared.team.refusals.last(&state.name) else { continue };
                     Answer::Refused(Refused {
                         limit: limit.name.clone(),
@@ -464,23 +464,28 @@ impl Control {
                         scope: limit.scope,
                         max: state.value,
                         current: last.current,
-                        refused: *count,
+                        refused: fresh + owed,
                         total: state.refused,
                         last_client: last.client,
                     })
                 }
             };
-            let told = self.answers.as_ref().is_none_or(|answers| match answers.try_send(answer.clone()) {
-                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => true,
-                Err(mpsc::error::TrySendError::Full(_)) => false,
-            });
-            if told {
-                if let Answer::Refused(refused) = &answer {
-                    self.log(refused);
-                }
-                self.told.said(&state, &news, now);
+            let heard = match self.answers.as_ref().map(|answers| answers.try_send(answer.clone())) {
+                Some(Ok(())) => true,
+                Some(Err(mpsc::error::TrySendError::Full(_))) => continue,
+                Some(Err(mpsc::error::TrySendError::Closed(_))) | None => false,
+            };
+            // The access log has had what is owed to a controller.
+            if let (Answer::Refused(refused), News::Refused { fresh: 1.., owed }) = (&answer, &news) {
+                self.log(&Refused { refused: refused.refused - owed, ..refused.clone() });
             }
+            self.told.said(&state, &news, now, heard);
         }
+    }
+
+    /// Whether a controller listens.
+    fn is_heard(&self) -> bool {
+        self.answers.as_ref().is_some_and(|answers| !answers.is_closed())
     }
 
     /// Writes refused connections to their gateway's access log.
