@@ -46,7 +46,7 @@ mod tests {
         let value = json!({"a": [1, 2, 3], "b": {"c": "x".repeat(2048)}});
         assert_eq!(bound(0, [Some(&value), None]), 1);
         assert_eq!(bound(1, [Some(&value), None]), 9);
-        assert_eq!(bound(2, [Some(&value), Some(&json!([0; 10]))]), 300);
+        assert_eq!(bound(2, [Some(&value), Some(&json!(vec![0; 10]))]), 300);
         assert_eq!(bound(9, [Some(&json!(vec![0; 100_000])), None]), u64::MAX);
     }
 }
