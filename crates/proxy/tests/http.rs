@@ -425,6 +425,9 @@ async fn a_client_that_sends_on_gets_its_last_answer_whole() {
         let mut answer = Vec::new();
         client.stream.read_to_end(&mut answer).await.expect("an end, and no reset");
         assert!(answer.ends_with(&vec![b'x'; size]), "{}", String::from_utf8_lossy(&answer));
+        tokio::task::yield_now().await;
+        client.stream.write_all(b"and more").await.expect("is still read from, for a while");
+        client.stream.write_all(b"and more").await.expect("is still read from, for a while");
     }
 }
 
