@@ -122,6 +122,22 @@ impl World {
         }
     }
 
+    /// A listener goes: its handles and its limits at once, its connections one after another, while everything else goes on.
+    fn drain(&mut self, random: &mut Seeded) {
+        let key = random.below(LISTENERS);
+        self.cells.retain(|(cell, _)| *cell != key);
+        for limit in &mut self.limits {
+            limit.cells.retain(|cell| **cell != *KEYS[key]);
+        }
+        self.ledger.configure(&self.limits);
+        while let Some(at) = self.open.iter().position(|(keys, _)| keys[0] == key) {
+            drop(self.open.swap_remove(at));
+            self.check();
+            self.open(random);
+        }
+        assert_eq!(self.ledger.cell_count(KEYS[key]), 0, "{}: drained", KEYS[key]);
+    }
+
     fn step(&mut self, random: &mut Seeded) {
         match random.below(30) {
             20..=25 => self.extend(random),
@@ -129,6 +145,7 @@ impl World {
             0..=8 => self.open(random),
             9..=14 if !self.open.is_empty() => drop(self.open.swap_remove(random.below(self.open.len()))),
             15..=16 => self.edit(random),
+            29 if random.below(8) == 0 => self.drain(random),
             17 => {
                 let key = random.below(KEYS.len());
                 self.cells.push((key, self.ledger.cell(KEYS[key])));
