@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_model::{ClientSettings, ConnectionSettings};
 
-use super::crowd::Step::{Hold, Repeat, Rest, Until};
+use super::crowd::Step::{Hold, Repeat, Rest};
 use super::crowd::*;
 use super::origin;
 use super::plain::{USUAL, world};
