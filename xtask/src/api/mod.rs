@@ -60,6 +60,10 @@ impl Options {
 
 /// Builds what is needed, then runs [`inside`] in namespaces of its own.
 pub(crate) fn run(args: &[String]) -> Result<bool> {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{USAGE}");
+        return Ok(true);
+    }
     let options = Options::parse(args)?;
     tools::require_curl()?;
     options.programs()?;

@@ -130,6 +130,7 @@ static WORDS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(Resource Version: +)\d+", "${1}RV"),
         (r"(resource version: \d+ \()\d+", "${1}RV"),
         (r"(resource version: \d+, current: )\d+", "${1}RV"),
+        (r"(nodePort: )\d+", "${1}30000"),
         (r"\b(10\.96|10\.244|127\.\d+)\.\d+\.\d+\b", "IP"),
         (r"/tmp/(LIVE|MERGED)-\d+", "/tmp/$1"),
         // A ReplicaSet's hash, and its pods' random ends: neither has vowels.

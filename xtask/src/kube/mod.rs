@@ -30,6 +30,10 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
         ["down"] => Running::find()?.map_or(Ok(true), |running| running.end()),
         ["run", program, ref arguments @ ..] => beside(program, arguments),
         ["serve", folder] => serve(Path::new(folder)),
+        ["--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
         _ => bail!("unknown command `{}`\n{USAGE}", args.join(" ")),
     }
 }

@@ -164,7 +164,7 @@ fn check_object(
     }
     for name in ["apiVersion", "kind"].into_iter().filter(|_| node.embedded) {
         if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
-            errors.push(path.child(name, |path| FieldError::required(path.as_str(), "must not be empty")));
+            errors.push(path.child(name, |path| FieldError::required(path.as_str(), "")));
         }
     }
     for name in checks.iter().flat_map(|checks| &checks.required) {
