@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backend, BackendName, Gateway, GatewayName, Limit, LimitName, Listener, ListenerName, ObjectName, Route};
+use crate::{Backend, BackendName, Gateway, GatewayName, Limit, LimitName, Listener, ListenerName, ObjectName, Route, SharedMap};
 
-/// Everything that a data plane knows.
+/// Everything that a data plane knows. Of backends and routes there may be many: copies share them, and a difference is found where they are not
+/// shared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     /// The gateways.
@@ -15,9 +16,9 @@ pub struct Model {
     /// Their listeners.
     pub listeners: BTreeMap<ListenerName, Arc<Listener>>,
     /// Where requests go to.
-    pub backends: BTreeMap<BackendName, Arc<Backend>>,
+    pub backends: SharedMap<BackendName, Arc<Backend>>,
     /// Which requests go where.
-    pub routes: BTreeMap<ObjectName, Arc<Route>>,
+    pub routes: SharedMap<ObjectName, Arc<Route>>,
     /// The connection limits.
     pub limits: BTreeMap<LimitName, Arc<Limit>>,
 }
@@ -84,17 +85,18 @@ impl Delta {
 }
 
 impl Model {
-    /// What must change for `self` to become `next`. Values that are shared (the same `Arc`) are not compared.
+    /// What must change for `self` to become `next`. What the two share is not compared.
     pub fn diff(&self, next: &Self) -> Delta {
         let mut delta = Delta::default();
         puts(&self.gateways, &next.gateways, Resource::Gateway, &mut delta.put);
         puts(&self.listeners, &next.listeners, Resource::Listener, &mut delta.put);
-        puts(&self.backends, &next.backends, Resource::Backend, &mut delta.put);
-        puts(&self.routes, &next.routes, Resource::Route, &mut delta.put);
+        let mut gone = (Vec::new(), Vec::new());
+        changes(&self.backends, &next.backends, Resource::Backend, &mut delta.put, &mut gone.0);
+        changes(&self.routes, &next.routes, Resource::Route, &mut delta.put, &mut gone.1);
         puts(&self.limits, &next.limits, Resource::Limit, &mut delta.put);
         removes(&self.limits, &next.limits, ResourceKey::Limit, &mut delta.remove);
-        removes(&self.routes, &next.routes, ResourceKey::Route, &mut delta.remove);
-        removes(&self.backends, &next.backends, ResourceKey::Backend, &mut delta.remove);
+        delta.remove.extend(gone.1.into_iter().map(ResourceKey::Route));
+        delta.remove.extend(gone.0.into_iter().map(ResourceKey::Backend));
         removes(&self.listeners, &next.listeners, ResourceKey::Listener, &mut delta.remove);
         removes(&self.gateways, &next.gateways, ResourceKey::Gateway, &mut delta.remove);
         delta
@@ -140,4 +142,19 @@ fn puts<K: Ord, V: PartialEq>(old: &BTreeMap<K, Arc<V>>, new: &BTreeMap<K, Arc<V
 
 fn removes<K: Ord + Clone, V>(old: &BTreeMap<K, V>, new: &BTreeMap<K, V>, wrap: fn(K) -> ResourceKey, out: &mut Vec<ResourceKey>) {
     out.extend(old.keys().filter(|key| !new.contains_key(*key)).cloned().map(wrap));
+}
+
+fn changes<K: Ord + Clone, V: Eq>(
+    old: &SharedMap<K, Arc<V>>,
+    new: &SharedMap<K, Arc<V>>,
+    wrap: fn(Arc<V>) -> Resource,
+    put: &mut Vec<Resource>,
+    gone: &mut Vec<K>,
+) {
+    for (key, _, value) in old.changes(new) {
+        match value {
+            Some(value) => put.push(wrap(value.clone())),
+            None => gone.push(key.clone()),
+        }
+    }
 }

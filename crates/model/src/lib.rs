@@ -14,6 +14,7 @@ mod limit;
 mod name;
 mod report;
 mod route;
+mod shared_map;
 mod tls;
 
 pub use backend::{Backend, DnsEndpoint, Endpoints};
@@ -31,6 +32,7 @@ pub use route::{
     Action, Attachment, FailReason, Filter, HeaderEdit, HeaderMatch, HeaderName, Match, PathMatch, PathRewrite, Pattern, QueryMatch,
     Redirect, Route, Rule, Scheme, Target, Timeouts, ValueMatch, Weighted,
 };
+pub use shared_map::{Change, MapIter, SharedMap};
 pub use tls::{Certificate, ClientValidation, ClientValidationMode, Fingerprint, NameKind, Secret, Tls, TlsVersion};
 
 /// Why a value cannot be part of a [`Model`].

@@ -294,7 +294,7 @@ fn one_changed_route_changes_one_route() {
     let after = translator.translate(&resources, &settings, &observed);
     let delta = before.model.diff(&after.model);
     assert_eq!((delta.put.len(), delta.remove.len()), (1, 0), "{delta:?}");
-    for (name, route) in &after.model.routes {
+    for (name, route) in after.model.routes.iter() {
         let shared = Arc::ptr_eq(route, &before.model.routes[name]);
         assert_eq!(shared, &*name.name != "r00007", "{name}");
     }
