@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use smallvec::SmallVec;
 use weir_limits::Cell;
 use weir_model::{BackendName, FailReason, GatewayName, HostPattern, Listener, Route, Rule};
-use weir_route::Table;
+use weir_route::{Slots, Table};
 
 use crate::LogSink;
 use crate::client::Client;
@@ -66,7 +66,7 @@ pub(crate) struct Port {
 pub(crate) struct PortConfig {
     pub(crate) table: Arc<Table>,
     /// By [`weir_route::Matched::id`].
-    pub(crate) rules: Vec<RuleConfig>,
+    pub(crate) rules: Slots<RuleConfig>,
     /// Whether requests are logged.
     pub(crate) access_log: bool,
     /// The port that clients know.
@@ -77,9 +77,8 @@ pub(crate) struct PortConfig {
     pub(crate) secure: Vec<Arc<SecureListener>>,
     /// How the clients of each of `listeners` are treated, in the same order.
     pub(crate) clients: Vec<Arc<Client>>,
-    /// What `table` was compiled from.
+    /// The listeners of `table`, by name.
     pub(crate) listeners: Vec<Arc<Listener>>,
-    pub(crate) routes: Vec<Arc<Route>>,
 }
 
 /// A listener that speaks TLS.
@@ -92,6 +91,8 @@ pub(crate) struct SecureListener {
 
 /// What the control thread adds to a rule of the Model.
 pub(crate) struct RuleConfig {
+    /// No other has the same, so that a worker can tell whether what it keeps for a rule is for this one.
+    pub(crate) stamp: u64,
     pub(crate) route: Arc<Route>,
     /// Its place among the route's rules.
     pub(crate) index: usize,
@@ -183,7 +184,7 @@ impl PortConfig {
 
     /// A rule by its [`weir_route::Matched::id`], with the route it is of.
     pub(crate) fn rule(&self, id: usize) -> Option<(&Route, &Rule)> {
-        let RuleConfig { route, index, .. } = self.rules.get(id)?;
+        let RuleConfig { route, index, .. } = &**self.rules.get(id)?;
         Some((route, route.rules.get(*index)?))
     }
 }

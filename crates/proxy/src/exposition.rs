@@ -164,7 +164,7 @@ fn clusters(page: &mut Page, ports: &[&Arc<Port>]) {
     type Pick = fn(&crate::stats::ClusterStats) -> &Count;
     let mut clusters: BTreeMap<Arc<str>, (Arc<Cluster>, u64)> = BTreeMap::new();
     for port in ports {
-        for rule in &port.config.load().rules {
+        for rule in port.config.load().rules.iter() {
             let members = rule.targets.iter().map(|target| match target {
                 TargetConfig::Backend { backend, .. } => backend.endpoints.load().len() as u64,
                 TargetConfig::Fail { .. } => 0,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use weir_model::{Match, ObjectName, Route, ValueMatch};
+use weir_model::{Match, Route, ValueMatch};
 
 use crate::regexes::Regexes;
 use crate::{RequestView, query};
@@ -12,34 +12,23 @@ use crate::{RequestView, query};
 #[derive(Debug)]
 pub(crate) struct Candidate {
     /// The rule's number in the table.
-    pub(crate) rule: u32,
-    pub(crate) rank: Rank,
+    pub(crate) id: u32,
+    pub(crate) route: Arc<Route>,
+    /// The rule's place in the route.
+    pub(crate) rule: usize,
+    /// The match's place in the rule.
+    position: usize,
     method: Option<Arc<str>>,
     headers: Box<[(Arc<str>, Value)]>,
     query: Box<[(Arc<str>, Value)]>,
 }
 
-/// Precedence among candidates with the same path: the smaller goes first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
-    method: Reverse<bool>,
-    headers: Reverse<Count>,
-    query: Reverse<Count>,
-    created: i64,
-    route: ObjectName,
-    rule: usize,
-    position: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Count {
-    all: usize,
-    exact: usize,
-}
-
 /// Where a match stands.
+#[derive(Clone, Copy)]
 pub(crate) struct Origin<'a> {
-    pub(crate) route: &'a Route,
+    /// The rule's number in the table.
+    pub(crate) id: u32,
+    pub(crate) route: &'a Arc<Route>,
     /// The rule's place in the route.
     pub(crate) rule: usize,
     /// The match's place in the rule.
@@ -70,7 +59,7 @@ impl Value {
 
 impl Candidate {
     /// Compiles a match. None when one of its expressions cannot be compiled: then it never holds.
-    pub(crate) fn new(rule: u32, it: &Match, origin: &Origin<'_>, regexes: &mut Regexes<'_>) -> Option<Self> {
+    pub(crate) fn new(it: &Match, origin: Origin<'_>, regexes: &mut Regexes) -> Option<Self> {
         let mut value = |value: &ValueMatch| match value {
             ValueMatch::Exact(text) => Some(Value::Exact(text.clone())),
             ValueMatch::Regex(pattern) => regexes.compile(pattern).map(Value::Regex),
@@ -79,16 +68,8 @@ impl Candidate {
         let headers = headers.collect::<Option<Box<[_]>>>()?;
         let query = it.query.iter().map(|parameter| Some((parameter.name.clone(), value(&parameter.value)?)));
         let query = query.collect::<Option<Box<[_]>>>()?;
-        let rank = Rank {
-            method: Reverse(it.method.is_some()),
-            headers: Reverse(count(&headers)),
-            query: Reverse(count(&query)),
-            created: origin.route.created,
-            route: origin.route.name.clone(),
-            rule: origin.rule,
-            position: origin.position,
-        };
-        Some(Self { rule, rank, method: it.method.clone(), headers, query })
+        let Origin { id, route, rule, position } = origin;
+        Some(Self { id, route: route.clone(), rule, position, method: it.method.clone(), headers, query })
     }
 
     /// Whether method, headers and query are as the match wants them.
@@ -97,8 +78,15 @@ impl Candidate {
             && self.headers.iter().all(|(name, value)| request.header(name).is_some_and(|it| value.holds(&it)))
             && (self.query.is_empty() || query::holds(request.query().unwrap_or_default(), &self.query))
     }
+
+    /// Precedence among candidates with the same path: the smaller goes first.
+    pub(crate) fn rank(&self) -> impl Ord {
+        let wants = (Reverse(self.method.is_some()), Reverse(count(&self.headers)), Reverse(count(&self.query)));
+        (wants, self.route.created, &self.route.name, self.rule, self.position)
+    }
 }
 
-fn count(values: &[(Arc<str>, Value)]) -> Count {
-    Count { all: values.len(), exact: values.iter().filter(|(_, value)| matches!(value, Value::Exact(_))).count() }
+/// How many there are, and how many of them are exact.
+fn count(values: &[(Arc<str>, Value)]) -> (usize, usize) {
+    (values.len(), values.iter().filter(|(_, value)| matches!(value, Value::Exact(_))).count())
 }

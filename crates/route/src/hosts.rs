@@ -1,44 +1,61 @@
 //! Values by host: an exact name wins over the longest wildcard, that over any host.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use weir_model::HostPattern;
+
+use crate::shards::Shards;
 
 /// No DNS name is longer (RFC 1035, section 2.3.4): what is, can only meet [`HostPattern::Any`], so that a long `Host` costs nothing.
 const MAX_NAME: usize = 254;
 
-/// One value for each host pattern.
-///
-/// The maps hash with random keys, so that tenants cannot choose hostnames that collide.
-#[derive(Debug)]
+/// One value for each host pattern. A copy shares most of it.
+#[derive(Debug, Clone)]
 pub(crate) struct HostMap<T> {
-    exact: HashMap<Arc<str>, T>,
-    suffix: HashMap<Arc<str>, T>,
+    exact: Shards<T>,
+    suffix: Shards<T>,
     any: Option<T>,
-    /// The most labels that a key of `suffix` has.
+    /// The most labels that a key of `suffix` ever had.
     labels: usize,
 }
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), suffix: HashMap::new(), any: None, labels: 0 }
+        Self { exact: Shards::default(), suffix: Shards::default(), any: None, labels: 0 }
     }
 }
 
-impl<T> HostMap<T> {
-    /// The value of `pattern`, made by `new` if it has none.
+impl<T: Clone> HostMap<T> {
+    /// The value of `pattern`, to be changed; made by `new` if it has none.
     pub(crate) fn entry(&mut self, pattern: &HostPattern, new: impl FnOnce() -> T) -> &mut T {
         match pattern {
             HostPattern::Any => self.any.get_or_insert_with(new),
-            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_insert_with(new),
+            HostPattern::Exact(name) => self.exact.entry(name, new),
             HostPattern::Suffix(domain) => {
                 self.labels = self.labels.max(1 + dots(domain));
-                self.suffix.entry(domain.clone()).or_insert_with(new)
+                self.suffix.entry(domain, new)
             }
         }
     }
 
+    /// The value of `pattern`, to be changed.
+    pub(crate) fn get_mut(&mut self, pattern: &HostPattern) -> Option<&mut T> {
+        match pattern {
+            HostPattern::Any => self.any.as_mut(),
+            HostPattern::Exact(name) => self.exact.get_mut(name),
+            HostPattern::Suffix(domain) => self.suffix.get_mut(domain),
+        }
+    }
+
+    /// Takes the value of `pattern` away.
+    pub(crate) fn remove(&mut self, pattern: &HostPattern) {
+        match pattern {
+            HostPattern::Any => self.any = None,
+            HostPattern::Exact(name) => self.exact.remove(name),
+            HostPattern::Suffix(domain) => self.suffix.remove(domain),
+        }
+    }
+}
+
+impl<T> HostMap<T> {
     /// The value of the most specific pattern that `host` meets.
     pub(crate) fn find(&self, host: &str) -> Option<&T> {
         if host.len() <= MAX_NAME {
@@ -50,10 +67,6 @@ impl<T> HostMap<T> {
             }
         }
         self.any.as_ref()
-    }
-
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.exact.values_mut().chain(self.suffix.values_mut()).chain(&mut self.any)
     }
 
     /// Asks for one domain after the other, the longest first; only those with as many labels as some key has.

@@ -1,7 +1,7 @@
 //! Which rule a request meets: host, path, method, headers and query, with the precedence of the Gateway API.
 //!
-//! [`Table::compile`] turns the routes of the listeners that share a port into a table; [`Table::find`] asks it, without allocating and in
-//! a time that does not grow with the number of hosts and paths. [`path`] is the one place where a path is normalised, before anybody looks
+//! [`Table::compile`] turns the routes of the listeners that share a port into a table, [`Table::edit`] makes the next one where some routes have
+//! changed; [`Table::find`] asks it, without allocating and in a time that does not grow with the number of hosts and paths. [`path`] is the one place where a path is normalised, before anybody looks
 //! at it.
 //!
 //! Precedence, in this order:
@@ -20,6 +20,8 @@ pub mod path;
 mod paths;
 mod query;
 mod regexes;
+mod shards;
+mod slots;
 mod table;
 
 use std::borrow::Cow;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 use weir_model::{ListenerName, Route, Rule};
 
+pub use slots::Slots;
 pub use table::Table;
 
 /// What a request shows of itself.
@@ -69,7 +72,7 @@ pub struct Matched<'t> {
     /// How many bytes of the path a prefix match covers; none when another kind of match decided. What remains is empty or begins with a
     /// slash: `/` covers 0 bytes.
     pub prefix_len: Option<usize>,
-    /// Which rule of the table it is, counted from 0 in the order of [`Table::rules`].
+    /// Which rule of the table it is: a small number that no other rule of the table has. It stays while the route is not edited.
     pub id: u32,
 }
 

@@ -1,42 +1,50 @@
 //! Candidates by path.
 //!
-//! Exact paths and prefixes share a tree of path segments: one walk down the request's path finds the exact path at its end, and on the way
-//! back every prefix, the longest first. The walk hashes each byte of the path at most once, and stops where the tree does.
+//! Exact paths and prefixes share a tree of path segments: one walk down the request's path finds the exact path at its end, and every prefix
+//! on the way. The walk hashes each byte of the path at most once, and stops where the tree does. A copy shares all nodes but those on the
+//! way to what is changed.
 
-use std::collections::HashMap;
+use std::str::Split;
 use std::sync::Arc;
 
-use weir_model::PathMatch;
+use regex::bytes::Regex;
+use smallvec::SmallVec;
+use weir_model::{ObjectName, PathMatch};
 
 use crate::RequestView;
 use crate::candidate::Candidate;
+use crate::shards::Shards;
+
+/// Prefixes that lie within each other and are remembered on the way down without allocating.
+const NESTED: usize = 8;
 
 /// The candidates of one host.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PathTable {
-    nodes: Vec<Node>,
+    root: Node,
     regexes: Vec<RegexEntry>,
+    /// How many matches speak of this host.
+    matches: usize,
 }
 
 /// A path: the segments from the root to here.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Node {
-    children: HashMap<Box<str>, usize>,
-    /// The nearest node above with `prefix` candidates.
-    above: Option<usize>,
-    parent: usize,
+    children: Shards<Arc<Node>>,
     /// How long the path is.
     len: usize,
+    /// By precedence.
     exact: Vec<Arc<Candidate>>,
+    /// By precedence.
     prefix: Vec<Arc<Candidate>>,
 }
 
 /// A candidate whose path is an expression.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct RegexEntry {
     /// How long the expression's text is.
     len: usize,
-    regex: Arc<regex::bytes::Regex>,
+    regex: Arc<Regex>,
     candidate: Arc<Candidate>,
 }
 
@@ -46,45 +54,58 @@ pub(crate) struct Hit<'t> {
     pub(crate) prefix_len: Option<usize>,
 }
 
-const ROOT: usize = 0;
+/// Where in the table a path's candidates are.
+enum Place<'p> {
+    Exact(Segments<'p>),
+    Prefix(Segments<'p>),
+    Regex(&'p str),
+}
 
-impl Default for PathTable {
-    fn default() -> Self {
-        Self { nodes: vec![Node::default()], regexes: Vec::new() }
+/// `/a` is one segment, `/a/` two, `` none.
+type Segments<'p> = std::iter::Skip<Split<'p, char>>;
+
+fn place(path: &PathMatch) -> Place<'_> {
+    match path {
+        PathMatch::Exact(path) => Place::Exact(segments(path)),
+        PathMatch::Prefix(path) => Place::Prefix(segments(path.trim_end_matches('/'))),
+        PathMatch::Regex(pattern) => Place::Regex(pattern.as_str()),
     }
 }
 
+fn segments(path: &str) -> Segments<'_> {
+    path.split('/').skip(1)
+}
+
 impl PathTable {
-    /// Adds a candidate; to be followed by [`Self::finish`]. `regex` compiles an expression.
-    pub(crate) fn add(&mut self, path: &PathMatch, candidate: Arc<Candidate>, regex: Option<Arc<regex::bytes::Regex>>) {
-        match path {
-            PathMatch::Exact(path) => {
-                let node = self.make(path);
-                self.node_mut(node).exact.push(candidate);
-            }
-            PathMatch::Prefix(path) => {
-                let node = self.make(path.trim_end_matches('/'));
-                self.node_mut(node).prefix.push(candidate);
-            }
-            PathMatch::Regex(pattern) => {
+    /// Adds a candidate. `regex` is the compiled expression of such a path.
+    pub(crate) fn add(&mut self, path: &PathMatch, candidate: Arc<Candidate>, regex: Option<Arc<Regex>>) {
+        self.matches += 1;
+        match place(path) {
+            Place::Exact(segments) => insert(&mut self.root.make(segments).exact, candidate),
+            Place::Prefix(segments) => insert(&mut self.root.make(segments).prefix, candidate),
+            Place::Regex(text) => {
                 let Some(regex) = regex else { return };
-                self.regexes.push(RegexEntry { len: pattern.as_str().len(), regex, candidate });
+                let entry = RegexEntry { len: text.len(), regex, candidate };
+                let at = self.regexes.partition_point(|it| it.goes_before(&entry));
+                self.regexes.insert(at, entry);
             }
         }
     }
 
-    /// Sorts what was added by precedence.
-    pub(crate) fn finish(&mut self) {
-        for index in 0..self.nodes.len() {
-            // A node is made after its parent, so the parent's `above` is already right.
-            let parent = self.node(index).parent;
-            let above = if index == ROOT { None } else { self.nearest_prefix(parent) };
-            let node = self.node_mut(index);
-            node.above = above;
-            node.exact.sort_by(|a, b| a.rank.cmp(&b.rank));
-            node.prefix.sort_by(|a, b| a.rank.cmp(&b.rank));
+    /// Takes the candidates of `route` at `path` away. To be called once for each [`Self::add`].
+    pub(crate) fn remove(&mut self, path: &PathMatch, route: &ObjectName) {
+        self.matches = self.matches.saturating_sub(1);
+        let is_of_route = |candidate: &Arc<Candidate>| candidate.route.name == *route;
+        match place(path) {
+            Place::Exact(segments) => self.root.prune(segments, &mut |node| node.exact.retain(|it| !is_of_route(it))),
+            Place::Prefix(segments) => self.root.prune(segments, &mut |node| node.prefix.retain(|it| !is_of_route(it))),
+            Place::Regex(_) => self.regexes.retain(|entry| !is_of_route(&entry.candidate)),
         }
-        self.regexes.sort_by(|a, b| b.len.cmp(&a.len).then_with(|| a.candidate.rank.cmp(&b.candidate.rank)));
+    }
+
+    /// Whether no match speaks of this host.
+    pub(crate) fn is_unspoken(&self) -> bool {
+        self.matches == 0
     }
 
     /// The first candidate by precedence that holds.
@@ -92,27 +113,23 @@ impl PathTable {
         let path = request.path();
         // `*` (OPTIONS) and anything else that is not a path meets nothing.
         let rest = path.strip_prefix('/')?;
-        let (deepest, whole) = self.walk(rest);
-        if whole && let Some(candidate) = first(&self.node(deepest).exact, request) {
+        let mut prefixes = SmallVec::new();
+        let end = self.walk(rest, &mut prefixes);
+        if let Some(end) = end
+            && let Some(candidate) = first(&end.exact, request)
+        {
             return Some(Hit { candidate, prefix_len: None });
         }
         if let Some(candidate) = self.find_regex(path, request) {
             return Some(Hit { candidate, prefix_len: None });
         }
-        let mut next = self.nearest_prefix(deepest);
-        while let Some(index) = next {
-            let node = self.node(index);
-            if let Some(candidate) = first(&node.prefix, request) {
-                return Some(Hit { candidate, prefix_len: Some(node.len) });
-            }
-            next = node.above;
-        }
-        None
+        let longest_first = prefixes.iter().rev().copied();
+        longest_first.into_iter().find_map(|node: &Node| Some(Hit { candidate: first(&node.prefix, request)?, prefix_len: Some(node.len) }))
     }
 
     fn find_regex<R: RequestView>(&self, path: &str, request: &R) -> Option<&Candidate> {
         // Routes that share an expression mostly stand together: it is not run again for each.
-        let mut last: Option<(&Arc<regex::bytes::Regex>, bool)> = None;
+        let mut last: Option<(&Arc<Regex>, bool)> = None;
         for entry in &self.regexes {
             let matches = match last {
                 Some((regex, matches)) if Arc::ptr_eq(regex, &entry.regex) => matches,
@@ -126,53 +143,67 @@ impl PathTable {
         None
     }
 
-    /// The deepest node on the way, and whether the whole path leads there.
-    fn walk(&self, mut rest: &str) -> (usize, bool) {
-        let mut index = ROOT;
+    /// The node at the path's end, if there is one; `prefixes` gets those with prefixes on the way, the shortest first.
+    fn walk<'t>(&'t self, mut rest: &str, prefixes: &mut SmallVec<[&'t Node; NESTED]>) -> Option<&'t Node> {
+        let mut node = &self.root;
         loop {
+            if !node.prefix.is_empty() {
+                prefixes.push(node);
+            }
+            if node.children.is_empty() {
+                return None;
+            }
             let (segment, more) = match memchr::memchr(b'/', rest.as_bytes()) {
                 Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
                 None => (rest, None),
             };
-            match (self.node(index).children.get(segment), more) {
-                (Some(&child), Some(more)) => (index, rest) = (child, more),
-                (Some(&child), None) => return (child, true),
-                (None, _) => return (index, false),
+            node = node.children.get(segment)?;
+            match more {
+                Some(more) => rest = more,
+                None => break,
             }
         }
-    }
-
-    /// The node of `path`, made if need be. `/a` is one segment, `/a/` two, `` none.
-    fn make(&mut self, path: &str) -> usize {
-        let mut index = ROOT;
-        let mut len = 0;
-        for segment in path.split('/').skip(1) {
-            len += 1 + segment.len();
-            index = match self.node(index).children.get(segment) {
-                Some(&child) => child,
-                None => {
-                    let child = self.nodes.len();
-                    self.nodes.push(Node { parent: index, len, ..Node::default() });
-                    self.node_mut(index).children.insert(segment.into(), child);
-                    child
-                }
-            };
+        if !node.prefix.is_empty() {
+            prefixes.push(node);
         }
-        index
+        Some(node)
+    }
+}
+
+impl Node {
+    /// The node of a path below this one, made if need be.
+    fn make(&mut self, segments: Segments<'_>) -> &mut Self {
+        let mut node = self;
+        for segment in segments {
+            let len = node.len + 1 + segment.len();
+            node = Arc::make_mut(node.children.entry(segment, || Arc::new(Self { len, ..Self::default() })));
+        }
+        node
     }
 
-    fn nearest_prefix(&self, index: usize) -> Option<usize> {
-        let node = self.node(index);
-        if node.prefix.is_empty() { node.above } else { Some(index) }
+    /// Changes the node of a path below this one, if there is one, and takes away what is empty then.
+    fn prune(&mut self, mut segments: Segments<'_>, change: &mut dyn FnMut(&mut Self)) {
+        let Some(segment) = segments.next() else { return change(self) };
+        let Some(child) = self.children.get_mut(segment).map(Arc::make_mut) else { return };
+        child.prune(segments, change);
+        if child.children.is_empty() && child.exact.is_empty() && child.prefix.is_empty() {
+            self.children.remove(segment);
+        }
     }
+}
 
-    fn node(&self, index: usize) -> &Node {
-        self.nodes.get(index).expect("nodes are never taken away")
+impl RegexEntry {
+    /// The longer expression, then precedence.
+    fn goes_before(&self, other: &Self) -> bool {
+        other.len.cmp(&self.len).then_with(|| self.candidate.rank().cmp(&other.candidate.rank())).is_lt()
     }
+}
 
-    fn node_mut(&mut self, index: usize) -> &mut Node {
-        self.nodes.get_mut(index).expect("nodes are never taken away")
-    }
+/// Puts a candidate where its precedence wants it.
+fn insert(candidates: &mut Vec<Arc<Candidate>>, candidate: Arc<Candidate>) {
+    let at = candidates.partition_point(|it| it.rank() < candidate.rank());
+    candidates.reserve_exact(1);
+    candidates.insert(at, candidate);
 }
 
 fn first<'t, R: RequestView>(candidates: &'t [Arc<Candidate>], request: &R) -> Option<&'t Candidate> {

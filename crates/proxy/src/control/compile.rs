@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use weir_limits::{Cell, Ledger, LimitConfig};
-use weir_model::{Action, BackendName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Protocol, Route, Rule, Target, Tls};
-use weir_route::Table;
+use weir_model::{
+    Action, BackendName, GatewayName, Limit, LimitName, Listener, ListenerName, Model, ObjectName, Protocol, Route, Rule, Target, Tls,
+};
+use weir_route::{Slots, Table};
 
+use super::changes::{Changes, is_attached};
 use crate::client::Client;
 use crate::config::{BackendState, Cluster, PortConfig, PortKey, RuleConfig, SecureListener, TargetConfig, Versioned};
 use crate::stats::per_worker;
@@ -29,22 +32,33 @@ pub(crate) struct Registry {
     /// By the listener in whose cell the connections count, and the route.
     route_cells: HashMap<(ListenerName, ObjectName), Arc<Cell>>,
     backends: BTreeMap<BackendName, Arc<BackendState>>,
+    /// The last [`RuleConfig::stamp`].
+    stamp: u64,
+    /// Whether something may be there that nobody uses.
+    untidy: bool,
 }
 
 /// A route's cells: see [`RuleConfig::cells`].
 type Cells = SmallVec<[(usize, Arc<Cell>); 1]>;
 
-/// What a port is compiled from.
-pub(crate) struct Inputs {
+/// What a port is made of, its routes aside.
+pub(crate) struct Frame {
     /// In the order of their names.
     pub(crate) listeners: Vec<Arc<Listener>>,
-    pub(crate) routes: Vec<Arc<Route>>,
-    pub(crate) access_log: bool,
+    access_log: bool,
 }
 
 impl Registry {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, tls: BTreeMap::new(), clusters: HashMap::new(), route_cells: HashMap::new(), backends: BTreeMap::new() }
+        Self {
+            workers,
+            tls: BTreeMap::new(),
+            clusters: HashMap::new(),
+            route_cells: HashMap::new(),
+            backends: BTreeMap::new(),
+            stamp: 0,
+            untidy: false,
+        }
     }
 
     /// The backend called `name`; without endpoints until somebody sets them.
@@ -74,9 +88,7 @@ impl Registry {
         if let Some((_, Err(why))) = self.tls.get(&listener.name) {
             return Some(format!("TLS cannot be used: {why}"));
         }
-        let mut port =
-            model.listeners.values().filter(|it| it.name.gateway == listener.name.gateway && it.container_port == listener.container_port);
-        let first = port.next()?;
+        let first = listeners_of(model, &listener.name.gateway).find(|it| it.container_port == listener.container_port)?;
         (is_secure(first) != is_secure(listener))
             .then(|| format!("port {} is spoken for by listener {}, which has another protocol", listener.port, first.name.listener))
     }
@@ -92,18 +104,24 @@ impl Registry {
         self.clusters.entry(name.clone()).or_insert_with(fresh).clone()
     }
 
-    /// Takes the endpoints away from backends that the Model does not have any more.
-    pub(crate) fn empty_gone(&self, model: &Model) {
-        for (name, state) in &self.backends {
-            if !model.backends.contains_key(name) && !state.endpoints.load().is_empty() {
-                state.endpoints.store(Arc::default());
-            }
+    /// Takes the endpoints away from a backend that the Model does not have any more.
+    pub(crate) fn empty(&self, name: &BackendName) {
+        if let Some(state) = self.backends.get(name) {
+            state.endpoints.store(Arc::default());
         }
     }
 
-    /// Forgets what nobody uses any more. A backend of the Model stays even before a port uses it: its endpoints are set when it comes, not
-    /// when a gateway that routes to it is attached.
-    pub(crate) fn prune(&mut self, model: &Model) {
+    /// Something may have become unused.
+    pub(crate) fn soil(&mut self) {
+        self.untidy = true;
+    }
+
+    /// Forgets what nobody uses any more; looks at everything, so it is for quiet moments. A backend of the Model stays even before a port uses
+    /// it: its endpoints are set when it comes, not when a gateway that routes to it is attached.
+    pub(crate) fn tidy(&mut self, model: &Model) {
+        if !std::mem::take(&mut self.untidy) {
+            return;
+        }
         self.clusters.retain(|_, cluster| Arc::strong_count(cluster) > 1);
         self.route_cells.retain(|_, cell| Arc::strong_count(cell) > 1);
         self.backends.retain(|name, backend| Arc::strong_count(backend) > 1 || model.backends.contains_key(name));
@@ -136,7 +154,27 @@ impl Registry {
             Target::Fail(reason) => TargetConfig::Fail { weight: it.weight, reason: reason.clone() },
         });
         let targets = targets.collect();
-        RuleConfig { route: route.clone(), index, cluster: self.cluster(&rule.name), cells, targets }
+        self.stamp += 1;
+        RuleConfig { stamp: self.stamp, route: route.clone(), index, cluster: self.cluster(&rule.name), cells, targets }
+    }
+
+    /// Gives the rules of a route their numbers in `table`.
+    fn put_rules(
+        &mut self,
+        rules: &mut Slots<RuleConfig>,
+        table: &Table,
+        route: &Arc<Route>,
+        listeners: &[Arc<Listener>],
+        ledger: &Ledger,
+    ) {
+        let ids = table.ids(&route.name);
+        if ids.is_empty() {
+            return;
+        }
+        let cells = self.route_cells(listeners, route, ledger);
+        for (index, (rule, id)) in route.rules.iter().zip(ids).enumerate() {
+            rules.set(*id as usize, Some(Arc::new(self.rule(route, index, rule, cells.clone()))));
+        }
     }
 }
 
@@ -144,43 +182,80 @@ fn is_secure(listener: &Listener) -> bool {
     matches!(listener.protocol, Protocol::Https(_))
 }
 
-/// What `key` would be compiled from now; none if it has no listener that can be served.
-pub(crate) fn inputs(model: &Model, key: &PortKey, registry: &Registry) -> Option<Inputs> {
-    let of_gateway = |name: &ListenerName| name.gateway == key.gateway;
-    let listeners = model.listeners.values().filter(|it| of_gateway(&it.name) && it.container_port == key.container_port);
-    let listeners: Vec<_> = listeners.filter(|it| registry.failure(model, it).is_none()).cloned().collect();
-    if listeners.is_empty() {
-        return None;
-    }
-    let names: BTreeSet<&ListenerName> = listeners.iter().map(|it| &it.name).collect();
-    let attached = |route: &&Arc<Route>| route.attachments.iter().any(|it| names.contains(&it.listener));
-    let routes = model.routes.values().filter(attached).cloned().collect();
-    let access_log = model.gateways.get(&key.gateway).is_none_or(|gateway| gateway.access_log);
-    Some(Inputs { listeners, routes, access_log })
+/// The listeners of a gateway, by name.
+pub(crate) fn listeners_of<'m>(model: &'m Model, gateway: &'m GatewayName) -> impl Iterator<Item = &'m Arc<Listener>> {
+    let from = ListenerName::new(gateway.clone(), "");
+    model.listeners.range(from..).map(|(_, listener)| listener).take_while(|it| it.name.gateway == *gateway)
 }
 
-/// Compiles a port; none if it would be as `before`.
-pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut Registry, ledger: &Ledger) -> Option<PortConfig> {
-    let Inputs { listeners, routes, access_log } = inputs;
-    let same_routing = before.is_some_and(|before| same(&before.listeners, &listeners) && same(&before.routes, &routes));
-    if same_routing && before.is_some_and(|before| before.access_log == access_log) {
+/// What `key` is made of now; none if it has no listener that can be served.
+pub(crate) fn frame(model: &Model, key: &PortKey, registry: &Registry) -> Option<Frame> {
+    let listeners = listeners_of(model, &key.gateway).filter(|it| it.container_port == key.container_port);
+    let listeners: Vec<_> = listeners.filter(|it| registry.failure(model, it).is_none()).cloned().collect();
+    let access_log = model.gateways.get(&key.gateway).is_none_or(|gateway| gateway.access_log);
+    (!listeners.is_empty()).then_some(Frame { listeners, access_log })
+}
+
+/// The port as it is when only routes have changed; none if none of them is its own.
+pub(crate) fn edit(before: &PortConfig, changes: &Changes, model: &Model, registry: &mut Registry, ledger: &Ledger) -> Option<PortConfig> {
+    let listeners = &before.listeners;
+    let edits = changes.routes.keys().filter_map(|name| {
+        let route = model.routes.get(name).filter(|it| is_attached(it, listeners));
+        (route.is_some() || !before.table.ids(name).is_empty()).then_some((name, route))
+    });
+    let edits: Vec<(&ObjectName, Option<&Arc<Route>>)> = edits.collect();
+    if edits.is_empty() {
         return None;
     }
-    let table = match before {
-        Some(before) if same_routing => before.table.clone(),
-        Some(before) => Arc::new(before.table.recompile(listeners.iter().map(|it| &**it), &routes)),
-        None => Arc::new(Table::compile(listeners.iter().map(|it| &**it), &routes)),
-    };
-    let first = listeners.first()?;
-    let mut place: HashMap<&ObjectName, (usize, Cells)> = HashMap::new();
-    let rules = table.rules().map(|(route, rule)| {
-        // A table lists a route's rules one after the other, from the first.
-        let fresh = || (0, registry.route_cells(&listeners, route, ledger));
-        let (index, cells) = place.entry(&route.name).or_insert_with(fresh);
-        *index += 1;
-        registry.rule(route, *index - 1, rule, cells.clone())
+    let table = Arc::new(before.table.edit(edits.iter().copied()));
+    let mut rules = before.rules.clone();
+    for id in edits.iter().flat_map(|(name, _)| before.table.ids(name)) {
+        rules.set(*id as usize, None);
+    }
+    for route in edits.iter().filter_map(|(_, route)| *route) {
+        registry.put_rules(&mut rules, &table, route, listeners, ledger);
+    }
+    let frame = Frame { listeners: listeners.clone(), access_log: before.access_log };
+    finish(frame, table, rules, Some(before), registry, ledger)
+}
+
+/// Whether a port can be edited where routes have changed; else it is made anew.
+pub(crate) fn is_editable(before: &PortConfig, frame: &Frame) -> bool {
+    same(&before.listeners, &frame.listeners) && before.access_log == frame.access_log && !before.table.is_sparse()
+}
+
+/// Makes a port from all its routes.
+pub(crate) fn port(
+    frame: Frame,
+    routes: &[Arc<Route>],
+    before: Option<&PortConfig>,
+    registry: &mut Registry,
+    ledger: &Ledger,
+) -> Option<PortConfig> {
+    let listeners = frame.listeners.iter().map(|it| &**it);
+    let table = Arc::new(match before {
+        Some(before) => before.table.recompile(listeners, routes),
+        None => Table::compile(listeners, routes),
     });
-    let rules = rules.collect();
+    let mut rules = Slots::default();
+    for route in routes {
+        registry.put_rules(&mut rules, &table, route, &frame.listeners, ledger);
+    }
+    finish(frame, table, rules, before, registry, ledger)
+}
+
+/// Adds what belongs to the listeners, sharing what is as it was.
+fn finish(
+    frame: Frame,
+    table: Arc<Table>,
+    rules: Slots<RuleConfig>,
+    before: Option<&PortConfig>,
+    registry: &mut Registry,
+    ledger: &Ledger,
+) -> Option<PortConfig> {
+    let Frame { listeners, access_log } = frame;
+    registry.soil();
+    let first = listeners.first()?;
     let clients = listeners.iter().enumerate().map(|(at, listener)| {
         let same = before.and_then(|before| before.clients.get(at)).filter(|it| Arc::ptr_eq(&it.settings, &listener.client));
         same.cloned().unwrap_or_else(|| Arc::new(Client::new(&listener.client)))
@@ -193,7 +268,7 @@ pub(crate) fn port(inputs: Inputs, before: Option<&PortConfig>, registry: &mut R
     });
     let secure = secure.collect();
     let (cell, public_port) = (ledger.cell(&first.name.to_string()), first.port);
-    Some(PortConfig { table, rules, access_log, public_port, cell, secure, clients, listeners, routes })
+    Some(PortConfig { table, rules, access_log, public_port, cell, secure, clients, listeners })
 }
 
 fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
@@ -208,7 +283,7 @@ pub(crate) fn cell_of(model: &Model, name: &ListenerName) -> Arc<str> {
         return name.to_string().into();
     }
     let port = listener.map(|it| it.container_port);
-    let first = model.listeners.values().find(|it| it.name.gateway == name.gateway && Some(it.container_port) == port);
+    let first = listeners_of(model, &name.gateway).find(|it| Some(it.container_port) == port);
     first.map_or(name, |it| &it.name).to_string().into()
 }
 

@@ -1,6 +1,7 @@
 //! The control thread: owns the Model, tells the workers, and answers the controller.
 
 mod bind;
+mod changes;
 mod compile;
 mod kernel;
 mod refusals;
@@ -141,6 +142,7 @@ async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
                 only_storms = pause == storms::WATCH;
                 if !only_storms {
                     control.borrow_mut().retry_binds();
+                    control.borrow_mut().tidy();
                 }
             }
         }

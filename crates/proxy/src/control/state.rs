@@ -15,13 +15,14 @@ use weir_model::{
     Refused, Report,
 };
 
+use super::changes::{Attachments, Changes};
 use super::refusals::{News, Told};
 use super::shortage::Shortages;
 use super::storms::{Storms, WATCH};
 use super::view::Readiness;
 use super::{Shared, View, bind, compile, resolve};
 use crate::access_log::RefusedLine;
-use crate::config::{Port, PortKey, Socket, Versioned};
+use crate::config::{Port, PortConfig, PortKey, Socket, Versioned};
 use crate::stats::per_worker;
 use crate::worker::Order;
 use crate::{BindPlan, LogSink, admin};
@@ -38,6 +39,8 @@ pub(crate) struct Control {
     version: u64,
     attachments: BTreeMap<u64, Attached>,
     registry: compile::Registry,
+    /// Which routes are at which listeners.
+    routes: Attachments,
     ports: BTreeMap<PortKey, Arc<Port>>,
     binds: BTreeMap<BindKey, Bind>,
     resolvers: BTreeMap<BackendName, (Arc<Backend>, AbortHandle)>,
@@ -81,6 +84,7 @@ impl Control {
             version: 0,
             attachments: BTreeMap::new(),
             registry: compile::Registry::new(workers),
+            routes: Attachments::default(),
             ports: BTreeMap::new(),
             binds: BTreeMap::new(),
             resolvers: BTreeMap::new(),
@@ -107,7 +111,7 @@ impl Control {
     pub(crate) fn plan(&mut self, id: u64, plan: BindPlan) -> bool {
         let Some(attached) = self.attachments.get_mut(&id) else { return false };
         attached.plan = plan;
-        self.arrange();
+        self.arrange(&Changes::of_frame());
         self.tell();
         true
     }
@@ -135,17 +139,27 @@ impl Control {
             } else {
                 delta
             };
+            let changes = Changes::of(&delta, &control.model);
             control.model.apply(delta);
             (control.epoch, control.version) = (epoch, version);
-            control.follow_backends();
-            control.arrange();
+            control.follow_backends(&changes);
+            control.routes.follow(&changes, &control.model);
+            control.arrange(&changes);
         }
         Acknowledgement { epoch, version, refused }
     }
 
     /// Endpoints first: a route that names a new backend finds it.
-    fn follow_backends(&mut self) {
-        for (name, backend) in &self.model.backends {
+    fn follow_backends(&mut self, changes: &Changes) {
+        for name in &changes.backends {
+            let Some(backend) = self.model.backends.get(name).cloned() else {
+                if let Some((_, resolver)) = self.resolvers.remove(name) {
+                    resolver.abort();
+                }
+                self.registry.empty(name);
+                self.registry.soil();
+                continue;
+            };
             let state = self.registry.backend(name);
             match &backend.endpoints {
                 Endpoints::Addresses(addresses) => {
@@ -157,41 +171,36 @@ impl Control {
                     }
                 }
                 Endpoints::Names(names) => {
-                    if self.resolvers.get(name).is_some_and(|(of, _)| Arc::ptr_eq(of, backend)) {
+                    if self.resolvers.get(name).is_some_and(|(of, _)| Arc::ptr_eq(of, &backend)) {
                         continue;
                     }
                     let task = tokio::task::spawn_local(resolve::follow(state, names.clone())).abort_handle();
-                    if let Some((_, old)) = self.resolvers.insert(name.clone(), (backend.clone(), task)) {
+                    if let Some((_, old)) = self.resolvers.insert(name.clone(), (backend, task)) {
                         old.abort();
                     }
                 }
             }
         }
-        let model = &self.model;
-        self.registry.empty_gone(model);
-        self.resolvers.retain(|name, (_, resolver)| {
-            let stays = model.backends.contains_key(name);
-            if !stays {
-                resolver.abort();
-            }
-            stays
-        });
     }
 
-    /// Brings ports, limits, sockets and what others see into line with the Model and the plans.
-    fn arrange(&mut self) {
-        self.registry.follow_tls(&self.model);
-        self.arrange_ports();
-        let (configs, limits) = compile::limits(&self.model);
-        self.shared.team.ledger.configure(&configs);
-        self.told.retain(|limit| limits.contains_key(limit));
-        self.shared.team.refusals.retain(|limit| limits.contains_key(limit));
-        self.limits = limits;
-        self.arrange_sockets();
-        let bound: BTreeSet<&PortKey> = self.binds.keys().map(|key| &key.port).collect();
-        // A port that has no listener any more stays while its connections are served by their own reference to it.
-        self.ports.retain(|key, _| bound.contains(key));
-        self.registry.prune(&self.model);
+    /// Brings ports, limits, sockets and what others see into line with the Model and the plans. Where only routes have changed, limits and
+    /// sockets are as they were.
+    fn arrange(&mut self, changes: &Changes) {
+        if changes.frame {
+            self.registry.follow_tls(&self.model);
+        }
+        self.arrange_ports(changes);
+        if changes.frame {
+            let (configs, limits) = compile::limits(&self.model);
+            self.shared.team.ledger.configure(&configs);
+            self.told.retain(|limit| limits.contains_key(limit));
+            self.shared.team.refusals.retain(|limit| limits.contains_key(limit));
+            self.limits = limits;
+            self.arrange_sockets();
+            let bound: BTreeSet<&PortKey> = self.binds.keys().map(|key| &key.port).collect();
+            // A port that has no listener any more stays while its connections are served by their own reference to it.
+            self.ports.retain(|key, _| bound.contains(key));
+        }
         self.show();
     }
 
@@ -199,7 +208,7 @@ impl Control {
     fn wanted(&self) -> BTreeMap<BindKey, bool> {
         let mut wanted = BTreeMap::new();
         for (id, attached) in self.attachments.iter().filter(|(_, attached)| !attached.draining) {
-            for listener in self.model.listeners.values().filter(|it| it.name.gateway == attached.gateway) {
+            for listener in compile::listeners_of(&self.model, &attached.gateway) {
                 if self.registry.failure(&self.model, listener).is_some() {
                     continue;
                 }
@@ -214,29 +223,42 @@ impl Control {
         wanted
     }
 
-    fn arrange_ports(&mut self) {
-        let keys: BTreeSet<PortKey> = self.wanted().into_keys().map(|key| key.port).collect();
-        let workers = self.shared.team.members.len();
-        for key in keys {
-            let Some(inputs) = compile::inputs(&self.model, &key, &self.registry) else { continue };
-            let before = self.ports.get(&key).map(|port| port.config.load());
-            let stat_prefix = inputs.listeners.first().map(|it| it.stat_prefix()).unwrap_or_default();
-            let Some(config) = compile::port(inputs, before.as_deref(), &mut self.registry, &self.shared.team.ledger) else { continue };
-            match self.ports.get(&key) {
-                Some(port) => port.config.store(Arc::new(config)),
-                None => {
-                    let port = Port {
-                        key: key.clone(),
-                        stat_prefix,
-                        config: Versioned::new(config),
-                        stats: per_worker(workers),
-                        refused: 0.into(),
-                        held: 0.into(),
-                    };
-                    self.ports.insert(key, Arc::new(port));
+    fn arrange_ports(&mut self, changes: &Changes) {
+        let ledger = &self.shared.team.ledger;
+        if !changes.frame && self.ports.values().all(|port| !port.config.load().table.is_sparse()) {
+            for port in self.ports.values() {
+                let before = port.config.load();
+                if let Some(config) = compile::edit(&before, changes, &self.model, &mut self.registry, ledger) {
+                    port.config.store(Arc::new(config));
                 }
             }
+            return;
         }
+        let keys: BTreeSet<PortKey> = self.wanted().into_keys().map(|key| key.port).collect();
+        for key in keys {
+            let Some(frame) = compile::frame(&self.model, &key, &self.registry) else { continue };
+            let before = self.ports.get(&key).map(|port| port.config.load());
+            let stat_prefix = frame.listeners.first().map(|it| it.stat_prefix()).unwrap_or_default();
+            let config = match before.as_deref() {
+                Some(before) if compile::is_editable(before, &frame) => {
+                    compile::edit(before, changes, &self.model, &mut self.registry, ledger)
+                }
+                before => {
+                    let routes = self.routes.routes(&frame.listeners, &self.model);
+                    compile::port(frame, &routes, before, &mut self.registry, ledger)
+                }
+            };
+            let Some(config) = config else { continue };
+            match self.ports.get(&key) {
+                Some(port) => port.config.store(Arc::new(config)),
+                None => drop(self.ports.insert(key.clone(), Arc::new(self.port(key, stat_prefix, config)))),
+            }
+        }
+    }
+
+    fn port(&self, key: PortKey, stat_prefix: String, config: PortConfig) -> Port {
+        let stats = per_worker(self.shared.team.members.len());
+        Port { key, stat_prefix, config: Versioned::new(config), stats, refused: 0.into(), held: 0.into() }
     }
 
     fn arrange_sockets(&mut self) {
@@ -299,6 +321,11 @@ impl Control {
         }
     }
 
+    /// Does what can wait for a quiet moment.
+    pub(crate) fn tidy(&mut self) {
+        self.registry.tidy(&self.model);
+    }
+
     /// Tries again what could not be bound.
     pub(crate) fn retry_binds(&mut self) {
         let now = Instant::now();
@@ -340,7 +367,7 @@ impl Control {
     /// Forgets drained attachments.
     pub(crate) fn forget(&mut self, ids: &[u64]) {
         self.attachments.retain(|id, _| !ids.contains(id));
-        self.arrange();
+        self.arrange(&Changes::of_frame());
         self.tell();
     }
 
@@ -418,7 +445,8 @@ impl Control {
 
     /// Whether something has to be looked at again soon.
     fn is_busy(&self) -> bool {
-        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. })) || self.states().iter().any(|state| self.told.is_open(state, self.is_heard()))
+        self.binds.values().any(|bind| matches!(bind, Bind::Down { .. }))
+            || self.states().iter().any(|state| self.told.is_open(state, self.is_heard()))
     }
 
     /// Tells the controller, and the log, what there is to tell. Never waits: what does not fit is told the next time.

@@ -453,10 +453,9 @@ pub(crate) mod tests {
         let team = team_for_tests();
         let worker = Rc::new(Worker::new(0, team.clone()));
         let cell = team.ledger.cell("ns/eg/http");
-        let (table, rules, listeners, routes) = (Arc::default(), vec![], vec![], vec![]);
+        let (table, rules, listeners) = (Arc::default(), Default::default(), vec![]);
         let (secure, clients) = (vec![], vec![Arc::new(crate::client::Client::new(&Arc::new(settings)))]);
-        let config =
-            PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners, routes };
+        let config = PortConfig { table, rules, access_log: false, public_port: 80, cell: cell.clone(), secure, clients, listeners };
         let key = PortKey { gateway: GatewayName::new("ns", "eg"), container_port: 80 };
         let port = Port {
             key,

@@ -1,6 +1,6 @@
 //! A worker's own view of the configuration: what it has taken from the shared parts, with what it alone keeps beside them.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,11 +31,17 @@ pub(crate) struct LocalSocket {
 /// A port's configuration with this worker's state for each rule.
 pub(crate) struct LocalConfig {
     pub(crate) port: Arc<PortConfig>,
-    rules: Vec<OnceCell<LocalRule>>,
+    rules: Rc<LocalRules>,
 }
+
+/// The state of rules that were met, by their numbers. It outlives a configuration: a rule that stays as it is keeps its place in the round.
+#[derive(Default)]
+struct LocalRules(RefCell<Vec<Option<Box<LocalRule>>>>);
 
 /// A rule's balancing.
 pub(crate) struct LocalRule {
+    /// Of the configuration that it is for.
+    stamp: u64,
     /// Smooth weighted round robin: each target's credit.
     credits: RefCell<SmallVec<[i64; 2]>>,
     targets: SmallVec<[LocalTarget; 2]>,
@@ -62,7 +68,7 @@ pub(crate) enum Choice {
 impl LocalSocket {
     pub(crate) fn new(socket: Arc<Socket>, log: Rc<LogBuffer>) -> Self {
         let version = socket.port.config.version();
-        let config = LocalConfig::new(socket.port.config.load());
+        let config = LocalConfig { port: socket.port.config.load(), rules: Rc::default() };
         Self {
             socket,
             log,
@@ -80,7 +86,8 @@ impl LocalSocket {
         let version = self.socket.port.config.version();
         if version != self.version.get() {
             self.version.set(version);
-            *self.config.borrow_mut() = Rc::new(LocalConfig::new(self.socket.port.config.load()));
+            let rules = self.config.borrow().rules.clone();
+            *self.config.borrow_mut() = Rc::new(LocalConfig { port: self.socket.port.config.load(), rules });
         }
         self.config.borrow().clone()
     }
@@ -101,22 +108,38 @@ impl LocalSocket {
 }
 
 impl LocalConfig {
-    fn new(port: Arc<PortConfig>) -> Self {
-        let rules = (0..port.rules.len()).map(|_| OnceCell::new()).collect();
-        Self { port, rules }
-    }
-
     /// Chooses where a request that meets rule `id` goes.
     pub(crate) fn choose(&self, id: usize, endpoints: &Endpoints) -> Choice {
-        let (Some(config), Some(cell)) = (self.port.rules.get(id), self.rules.get(id)) else { return Choice::NoTarget };
-        cell.get_or_init(|| LocalRule::new(config)).choose(config, endpoints)
+        let Some(config) = self.port.rules.get(id) else { return Choice::NoTarget };
+        if let Some(Some(rule)) = self.rules.0.borrow().get(id)
+            && rule.stamp == config.stamp
+        {
+            return rule.choose(config, endpoints);
+        }
+        let rule = Box::new(LocalRule::new(config));
+        let choice = rule.choose(config, endpoints);
+        self.rules.put(id, rule);
+        choice
+    }
+}
+
+impl LocalRules {
+    fn put(&self, id: usize, rule: Box<LocalRule>) {
+        let mut rules = self.0.borrow_mut();
+        if rules.len() <= id {
+            rules.resize_with(id + 1, || None);
+        }
+        if let Some(place) = rules.get_mut(id) {
+            *place = Some(rule);
+        }
     }
 }
 
 impl LocalRule {
     fn new(config: &RuleConfig) -> Self {
         let target = |_: &TargetConfig| LocalTarget { version: Cell::new(0), endpoints: RefCell::default(), next: Cell::new(0) };
-        Self { credits: RefCell::new(config.targets.iter().map(|_| 0).collect()), targets: config.targets.iter().map(target).collect() }
+        let credits = RefCell::new(config.targets.iter().map(|_| 0).collect());
+        Self { stamp: config.stamp, credits, targets: config.targets.iter().map(target).collect() }
     }
 
     fn choose(&self, config: &RuleConfig, endpoints: &Endpoints) -> Choice {

@@ -126,7 +126,8 @@ pub(crate) fn table(routes: &[Arc<Route>]) -> Table {
 pub(crate) fn answer(table: &Table, request: &Request<'_>) -> String {
     match table.find(request) {
         Found::Rule(it) => {
-            let (route, rule) = table.rules().nth(it.id as usize).expect("the id names a rule");
+            let (_, route, rule) = table.rules().find(|(id, ..)| *id == it.id).expect("the id names a rule");
+            assert_eq!(table.ids(&route.name).get(it.rule_index), Some(&it.id));
             assert!(Arc::ptr_eq(route, it.route) && rule == it.rule && route.rules[it.rule_index] == *rule);
             format!("{}/{}", it.route.name.name, it.rule_index)
         }

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use weir_model::{HostPattern, Listener, Match, PathMatch, Pattern, Route, ValueMatch};
+use weir_model::{HostPattern, Listener, Match, ObjectName, PathMatch, Pattern, Route, ValueMatch};
 
 use super::fixture::{Request, answer, listener, route};
 use crate::{RequestView, Table};
@@ -136,18 +136,54 @@ fn the_table_answers_as_the_documentation_says() {
         let listeners = &all[..1 + random.below(all.len())];
         let routes = random_routes(&mut random, listeners);
         let table = Table::compile(listeners, &routes);
-        for _ in 0..100 {
-            let request = Request {
-                method: random.of(&["GET", "PUT"]),
-                host: random.of(&ASKED),
-                path: random.of(&TARGETS),
-                query: [None, Some("a=1"), Some("b=2&a=1")][random.below(3)],
-                headers: [&[][..], &[("x", "1")], &[("x", "2")], &[("x", "1"), ("y", "2")]][random.below(4)],
-            };
-            let expected = expected(listeners, &routes, &request);
-            assert_eq!(answer(&table, &request), expected, "seed {seed}: {request:?} among {routes:#?}");
-            found += usize::from(expected != "404");
-        }
+        found += compare(&mut random, listeners, &routes, &table, &format!("seed {seed}"));
     }
     assert!(found > 10_000, "{found} requests found a rule; others prove little");
+}
+
+#[test]
+fn an_edited_table_answers_like_one_compiled_anew() {
+    let mut found = 0;
+    for seed in 0..40 {
+        let mut random = Seeded(seed);
+        let all = [listener("any", ""), listener("wide", "*.a.com"), listener("exact", "x.a.com")];
+        let listeners = &all[..1 + random.below(all.len())];
+        let mut routes = random_routes(&mut random, listeners);
+        let mut table = Table::compile(listeners, &routes);
+        for step in 0..6 {
+            let next = random_routes(&mut random, listeners);
+            let mut changes: BTreeMap<&ObjectName, Option<&Arc<Route>>> = routes.iter().map(|it| (&it.name, None)).collect();
+            changes.extend(next.iter().map(|it| (&it.name, Some(it))));
+            // Some routes stay as they are; so the routes after this step are a mixture of both.
+            changes.retain(|_, _| random.below(3) > 0);
+            let before = table.clone();
+            table = table.edit(changes.iter().map(|(name, route)| (*name, *route)));
+            let mut mixed: Vec<_> = routes.iter().filter(|it| !changes.contains_key(&it.name)).cloned().collect();
+            mixed.extend(changes.values().copied().flatten().cloned());
+            found += compare(&mut random, listeners, &mixed, &table, &format!("seed {seed}, step {step}"));
+            compare(&mut random, listeners, &routes, &before, "the table that was edited is as it was");
+            let ids: BTreeSet<u32> = table.rules().map(|(id, ..)| id).collect();
+            assert_eq!(ids.len(), mixed.iter().map(|it| it.rules.len()).sum::<usize>(), "no two rules have one number");
+            routes = mixed;
+        }
+    }
+    assert!(found > 5_000, "{found} requests found a rule; others prove little");
+}
+
+/// Asks `table` and tries every match; how many requests found a rule.
+fn compare(random: &mut Seeded, listeners: &[Listener], routes: &[Arc<Route>], table: &Table, what: &str) -> usize {
+    let mut found = 0;
+    for _ in 0..100 {
+        let request = Request {
+            method: random.of(&["GET", "PUT"]),
+            host: random.of(&ASKED),
+            path: random.of(&TARGETS),
+            query: [None, Some("a=1"), Some("b=2&a=1")][random.below(3)],
+            headers: [&[][..], &[("x", "1")], &[("x", "2")], &[("x", "1"), ("y", "2")]][random.below(4)],
+        };
+        let expected = expected(listeners, routes, &request);
+        assert_eq!(answer(table, &request), expected, "{what}: {request:?} among {routes:#?}");
+        found += usize::from(expected != "404");
+    }
+    found
 }
