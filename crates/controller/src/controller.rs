@@ -15,7 +15,6 @@ use weir_translate::{Observed, Output, Settings, Translator};
 use crate::config::{self, CONFIG_MAP, Config};
 use crate::debounce::Debounce;
 use crate::health::Ready;
-use crate::kinds::{Key, Kind};
 use crate::limits::Limits;
 use crate::line::Line;
 use crate::link::Verdict;
@@ -148,11 +147,7 @@ impl Controller {
         self.observed.addresses = self.world.fleet.addresses(self.config.embedded);
         self.observed.proxies = self.world.fleet.proxies();
         let Output { model, statuses, proxies, .. } = self.translator.translate(&self.world.resources, &self.settings, &self.observed);
-        let wanted = statuses.into_iter().filter_map(|(object, update)| {
-            let kind = Kind::find(object.group, object.kind)?;
-            Some((Key { kind, namespace: object.namespace, name: object.name }, update))
-        });
-        self.world.board.want(&self.settings.controller_name, wanted.collect());
+        self.world.board.want(&self.settings.controller_name, statuses);
         if self.world.may_provision() {
             self.world.fleet.want(&proxies, &self.template);
             // Whose Services and Deployments these are has just become known: what they say is part of the next translation.

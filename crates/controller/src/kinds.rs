@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
+use weir_translate::ObjectRef;
 
 use crate::status::Ownership;
 
@@ -147,6 +148,18 @@ impl Key {
     pub(crate) fn of(kind: Kind, value: &Value) -> Self {
         let field = |key: &str| value.pointer("/metadata").and_then(|it| it.get(key)).and_then(Value::as_str).unwrap_or_default();
         Self { kind, namespace: field("namespace").into(), name: field("name").into() }
+    }
+
+    /// As the translator names it.
+    pub(crate) fn object(&self) -> ObjectRef {
+        let (group, _, kind, _) = self.kind.names();
+        ObjectRef { group, kind, namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+
+    /// What the translator names so; none: a kind that is not watched.
+    pub(crate) fn of_object(object: &ObjectRef) -> Option<Self> {
+        let kind = Kind::find(object.group, object.kind)?;
+        Some(Self { kind, namespace: object.namespace.clone(), name: object.name.clone() })
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) type Classes = BTreeMap<String, Class>;
 /// Finds our classes and writes their statuses. Gateways of a class that is broken, or whose parameters are missing, go on with the
 /// defaults: traffic that flows should not stop for it (Envoy Gateway does the same). Where parameters were to keep clients out, nothing
 /// is served.
-pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut StatusWriter<'_>) -> Classes {
+pub(crate) fn judge(resources: &Resources, settings: &Settings, statuses: &mut StatusWriter) -> Classes {
     let mut classes = Classes::new();
     for (name, stored) in resources.gateway_classes.iter() {
         let GatewayClassSpec { controller_name, parameters_ref, description: _ } = &stored.object.spec;

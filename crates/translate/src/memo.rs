@@ -16,7 +16,7 @@ use crate::backend::{self, Key};
 use crate::gateway::View;
 use crate::grants;
 use crate::material::{Secret, Trust};
-use crate::resources::{Kind, Resources};
+use crate::resources::{Kind, Resources, Table};
 
 /// What can be read.
 pub(crate) struct World<'a> {
@@ -183,6 +183,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether nothing has changed since then that a [`Dep`] can name.
+    fn is_quiet_since(&self, (resources, views): (u64, u64)) -> bool {
+        let kinds =
+            [Kind::Service, Kind::Backend, Kind::Secret, Kind::ConfigMap, Kind::Namespace, Kind::EndpointSlice, Kind::ReferenceGrant];
+        self.views.clock <= views && kinds.into_iter().all(|kind| self.resources.kind_stamp(kind) <= resources)
+    }
+
     /// Whether anything that `dep` is one of has changed since: cheaper to ask than for the one.
     fn changed_since(&self, dep: &Dep, resources: u64, views: u64) -> bool {
         match dep {
@@ -213,11 +220,13 @@ pub(crate) struct Memo<T> {
 #[derive(Debug)]
 pub(crate) struct Memos<K, T> {
     memos: BTreeMap<K, Memo<T>>,
+    /// The state of the world that [`Self::follow`] saw last: resources and views.
+    seen: (u64, u64),
 }
 
 impl<K, T> Default for Memos<K, T> {
     fn default() -> Self {
-        Self { memos: BTreeMap::new() }
+        Self { memos: BTreeMap::new(), seen: (0, 0) }
     }
 }
 
@@ -245,6 +254,50 @@ impl<K: Ord + Clone, T> Memos<K, T> {
         });
         self.memos = fresh.collect();
         self.memos.iter().map(|(key, memo)| (key, &memo.value))
+    }
+}
+
+impl<T> Memos<ObjectName, T> {
+    /// Brings the results for the objects of `table` up to date; `changed` is told of each that differs: what it was and what it is. Where
+    /// nothing has changed but such objects, only those are looked at.
+    pub(crate) fn follow<O>(
+        &mut self,
+        world: &World<'_>,
+        table: &Table<O>,
+        mut make: impl FnMut(&Reader<'_>, &ObjectName, Option<&T>) -> T,
+        mut changed: impl FnMut(&ObjectName, Option<&T>, Option<&T>),
+    ) {
+        let now = (world.resources.clock(), world.views.clock);
+        let seen = std::mem::replace(&mut self.seen, now);
+        let only_these = table.changed_since(seen.0).filter(|_| world.is_quiet_since(seen));
+        let names: Vec<ObjectName> = match only_these {
+            Some(names) => names.cloned().collect(),
+            None => {
+                let gone = self.memos.keys().filter(|name| table.get(name).is_none());
+                gone.chain(table.iter().map(|(name, _)| name)).cloned().collect()
+            }
+        };
+        for name in names {
+            let Some(stamp) = table.get(&name).map(|it| it.stamp) else {
+                if let Some(memo) = self.memos.remove(&name) {
+                    changed(&name, Some(&memo.value), None);
+                }
+                continue;
+            };
+            let before = match self.memos.get_mut(&name) {
+                Some(memo) if memo.stamp == stamp && memo.stands(world) => {
+                    (memo.resources, memo.views) = now;
+                    continue;
+                }
+                Some(memo) => Some(&memo.value),
+                None => None,
+            };
+            let reader = Reader::new(world);
+            let value = make(&reader, &name, before);
+            changed(&name, before, Some(&value));
+            let deps = reader.deps.map(RefCell::into_inner).unwrap_or_default();
+            self.memos.insert(name, Memo { value, stamp, deps, resources: now.0, views: now.1 });
+        }
     }
 }
 

@@ -112,13 +112,7 @@ pub(crate) fn judge<'a>(resources: &'a Resources, reader: &Reader<'_>, gateways:
 
 impl Judged<'_> {
     /// Adds what depends on where routes attach, and writes the statuses.
-    pub(crate) fn finish(
-        mut self,
-        reader: &Reader<'_>,
-        gateways: &Gateways<'_>,
-        model: &Model,
-        statuses: &mut StatusWriter<'_>,
-    ) -> Outcome {
+    pub(crate) fn finish(mut self, reader: &Reader<'_>, gateways: &Gateways<'_>, model: &Model, statuses: &mut StatusWriter) -> Outcome {
         routes::default_hosts(&mut self.policies, gateways, model, &mut self.outcome);
         for policy in &self.policies {
             routes::limits(policy, model, &mut self.outcome);

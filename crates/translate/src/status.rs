@@ -1,11 +1,12 @@
 //! What is to be written into objects' `.status`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use weir_model::SharedMap;
 
 use crate::Kind;
 
@@ -60,31 +61,48 @@ pub enum Merge {
 }
 
 /// All statuses.
-pub type Statuses = BTreeMap<ObjectRef, StatusUpdate>;
+pub type Statuses = SharedMap<ObjectRef, StatusUpdate>;
 
-/// Collects statuses, sharing those that are as they were.
-pub(crate) struct StatusWriter<'a> {
-    pub(crate) statuses: Statuses,
-    previous: &'a Statuses,
+/// Brings statuses up to date, keeping those that are as they were.
+#[derive(Debug, Default)]
+pub(crate) struct StatusWriter {
+    statuses: Statuses,
+    /// The objects that were written: those that are not written again have no status any more.
+    written: BTreeSet<ObjectRef>,
+    before: BTreeSet<ObjectRef>,
 }
 
-impl<'a> StatusWriter<'a> {
-    pub(crate) fn new(previous: &'a Statuses) -> Self {
-        Self { statuses: Statuses::new(), previous }
+impl StatusWriter {
+    /// From here on all is written anew that is not kept by [`Self::keep`].
+    pub(crate) fn begin(&mut self) {
+        self.before = std::mem::take(&mut self.written);
     }
 
     /// Writes the status of one object.
     pub(crate) fn write(&mut self, object: ObjectRef, merge: Merge, status: Value) {
-        let update = match self.previous.get(&object) {
-            Some(old) if old.merge == merge && *old.status == status => old.clone(),
-            _ => StatusUpdate { status: Arc::new(status), merge },
-        };
-        self.statuses.insert(object, update);
+        let same = self.statuses.get(&object).is_some_and(|old| old.merge == merge && *old.status == status);
+        if !same {
+            self.statuses.insert(object.clone(), StatusUpdate { status: Arc::new(status), merge });
+        }
+        self.before.remove(&object);
+        self.written.insert(object);
     }
 
-    /// Writes a status that is known to be shared already.
-    pub(crate) fn share(&mut self, object: ObjectRef, update: StatusUpdate) {
-        self.statuses.insert(object, update);
+    /// Sets a status that stays until it is set again; none takes it away.
+    pub(crate) fn keep(&mut self, object: ObjectRef, update: Option<StatusUpdate>) {
+        self.before.remove(&object);
+        match update {
+            Some(update) => drop(self.statuses.insert(object, update)),
+            None => drop(self.statuses.remove(&object)),
+        }
+    }
+
+    /// All of them, now that everything is written.
+    pub(crate) fn finish(&mut self) -> Statuses {
+        for object in std::mem::take(&mut self.before) {
+            self.statuses.remove(&object);
+        }
+        self.statuses.clone()
     }
 }
 

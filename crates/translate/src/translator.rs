@@ -1,9 +1,9 @@
 //! The translation as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::{Backend, Gateway, Listener, ListenerName, Model, ObjectName, Protocol, Tls};
+use weir_model::{Backend, BackendName, Gateway, Listener, ListenerName, Model, ObjectName, Protocol, SharedMap, Tls};
 
 use crate::backend::{self, Key};
 use crate::class;
@@ -16,17 +16,27 @@ use crate::policy::{self, Outcome};
 use crate::provision;
 use crate::resources::{Kind, Resources};
 use crate::route::{self, Translated};
-use crate::status::{ObjectRef, StatusWriter, Statuses};
+use crate::status::{ObjectRef, StatusWriter};
 
 /// Translates [`Resources`], keeping what it made of each object while what it was made from stands.
 #[derive(Debug, Default)]
 pub struct Translator {
     basis: Option<(Settings, bool)>,
     model: Model,
-    statuses: Statuses,
+    statuses: StatusWriter,
     views: Views,
     routes: Memos<ObjectName, Translated>,
+    sums: Sums,
     backends: Memos<Key, Arc<Backend>>,
+}
+
+/// What routes come to together, kept up to date route by route.
+#[derive(Debug, Default)]
+struct Sums {
+    /// How many routes each listener has.
+    attached: BTreeMap<ListenerName, u32>,
+    /// How many routes use each backend.
+    used: BTreeMap<Key, u32>,
 }
 
 impl Translator {
@@ -39,8 +49,8 @@ impl Translator {
     /// time.
     pub fn translate(&mut self, resources: &Resources, settings: &Settings, observed: &Observed) -> Output {
         self.heed_basis(settings, observed.loopback_backends);
-        let statuses = std::mem::take(&mut self.statuses);
-        let mut statuses = StatusWriter::new(&statuses);
+        let mut statuses = std::mem::take(&mut self.statuses);
+        statuses.begin();
         let (gateways, classes, mut judged) = {
             let world = World::new(resources, settings, observed.loopback_backends, &self.views);
             let reader = Reader::untracked(&world);
@@ -55,16 +65,16 @@ impl Translator {
         };
         self.views.update(gateways.iter().map(view).collect());
         let world = World::new(resources, settings, observed.loopback_backends, &self.views);
-        let mut model = Model::default();
-        let (attached, used) = translate_routes(&mut self.routes, &world, &mut model, &mut statuses);
-        let keys = used.into_iter().map(|it| (it, 0));
-        let backends = self.backends.refresh(&world, keys, backend::translate);
-        model.backends = backends.map(|(_, it)| (it.name.clone(), it.clone())).collect();
+        let mut model = Model { routes: self.model.routes.clone(), backends: self.model.backends.clone(), ..Model::default() };
+        translate_routes(&mut self.routes, &world, &mut model, &mut self.sums, &mut statuses);
+        let keys = self.sums.used.keys().map(|it| (it.clone(), 0));
+        let backends: BTreeMap<_, _> = self.backends.refresh(&world, keys, backend::translate).map(|(_, it)| (&it.name, it)).collect();
+        follow(&mut model.backends, &backends);
         let outcome = judged.finish(&Reader::untracked(&world), &gateways, &model, &mut statuses);
         add_gateways(&gateways, outcome, &self.model, &mut model);
         for (name, gateway) in &gateways {
             let object = ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
-            let status = gateway::gateway_status(gateway, &attached, observed, &model);
+            let status = gateway::gateway_status(gateway, &self.sums.attached, observed, &model);
             statuses.write(object, crate::Merge::Whole, status);
         }
         let mut proxies: Vec<ProxySpec> = gateways.values().map(provision::proxy).collect();
@@ -73,11 +83,11 @@ impl Translator {
         proxies.sort_by(|a, b| a.gateway.cmp(&b.gateway));
         envoy_proxy::write_statuses(resources, &classes, &gateways, &mut statuses);
         backend::write_statuses(resources, &Reader::untracked(&world), &mut statuses);
-        let statuses = statuses.statuses;
-        self.model = model.clone();
-        self.statuses = statuses.clone();
         let limits = model.limits.values().cloned().collect();
-        Output { model, statuses, proxies, limits }
+        let output = Output { model, statuses: statuses.finish(), proxies, limits };
+        self.model = output.model.clone();
+        self.statuses = statuses;
+        output
     }
 
     /// What everything depends on: when that changes, nothing that was kept is good.
@@ -85,49 +95,80 @@ impl Translator {
         let same = self.basis.as_ref().is_some_and(|(before, loopback)| before == settings && *loopback == loopback_backends);
         if !same {
             self.routes = Memos::default();
+            self.sums = Sums::default();
+            self.model.routes.clear();
+            self.statuses = StatusWriter::default();
             self.backends = Memos::default();
             self.basis = Some((settings.clone(), loopback_backends));
         }
     }
 }
 
-/// Translates all routes; gives how many each listener has, and the backends that they use.
+/// Brings everything that comes from routes up to date.
 fn translate_routes(
     memos: &mut Memos<ObjectName, Translated>,
     world: &World<'_>,
     model: &mut Model,
-    statuses: &mut StatusWriter<'_>,
-) -> (BTreeMap<ListenerName, u32>, BTreeSet<Key>) {
-    let mut attached: BTreeMap<ListenerName, u32> = BTreeMap::new();
-    let mut used: BTreeSet<Key> = BTreeSet::new();
+    sums: &mut Sums,
+    statuses: &mut StatusWriter,
+) {
     let table = &world.resources.http_routes;
-    let keys = table.iter().map(|(name, stored)| (name.clone(), stored.stamp));
     let make = |reader: &Reader<'_>, name: &ObjectName, before: Option<&Translated>| {
-        let object = table.get(name).expect("the keys are the table's").object.clone();
+        let object = table.get(name).expect("only those that are there are made").object.clone();
         route::translate(reader, name, &object, before)
     };
     let object = |name: &ObjectName| ObjectRef::new(Kind::HttpRoute, name.namespace.clone(), name.name.clone());
-    for (name, translated) in memos.refresh(world, keys, make) {
-        model.routes.extend(translated.routes.iter().map(|it| (it.name.clone(), it.clone())));
-        for listener in &translated.attached {
-            match attached.get_mut(listener) {
-                Some(count) => *count += 1,
-                None => drop(attached.insert(listener.clone(), 1)),
-            }
+    memos.follow(world, table, make, |name, before, now| {
+        let (old, new) = (before.map_or(&[][..], |it| &it.routes), now.map_or(&[][..], |it| &it.routes));
+        for gone in old.iter().filter(|old| !new.iter().any(|new| new.name == old.name)) {
+            model.routes.remove(&gone.name);
         }
-        for key in &translated.backends {
-            if !used.contains(key) {
-                used.insert(key.clone());
-            }
+        model.routes.extend(new.iter().map(|it| (it.name.clone(), it.clone())));
+        if let Some(before) = before {
+            before.attached.iter().for_each(|it| take(&mut sums.attached, it));
+            before.backends.iter().for_each(|it| take(&mut sums.used, it));
         }
-        statuses.share(object(name), translated.status.clone());
-    }
+        if let Some(now) = now {
+            now.attached.iter().for_each(|it| add(&mut sums.attached, it));
+            now.backends.iter().for_each(|it| add(&mut sums.used, it));
+        }
+        statuses.keep(object(name), now.map(|it| it.status.clone()));
+    });
     let reader = Reader::untracked(world);
     for (name, broken) in table.broken() {
         let status = route::broken(&reader, name, broken);
         statuses.write(object(name), status.merge, status.status.as_ref().clone());
     }
-    (attached, used)
+}
+
+/// Counts one more.
+fn add<K: Ord + Clone>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    match counts.get_mut(key) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(key.clone(), 1)),
+    }
+}
+
+/// Counts one less.
+fn take<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    let Some(count) = counts.get_mut(key) else { return };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(key);
+    }
+}
+
+/// Makes `map` what `wanted` is, changing no more than differs.
+fn follow(map: &mut SharedMap<BackendName, Arc<Backend>>, wanted: &BTreeMap<&BackendName, &Arc<Backend>>) {
+    let gone: Vec<BackendName> = map.keys().filter(|name| !wanted.contains_key(name)).cloned().collect();
+    for name in gone {
+        map.remove(&name);
+    }
+    for (name, backend) in wanted {
+        if map.get(*name).is_none_or(|before| !Arc::ptr_eq(before, backend)) {
+            map.insert((*name).clone(), (*backend).clone());
+        }
+    }
 }
 
 /// Adds what belongs to Gateways, sharing what is as it was.

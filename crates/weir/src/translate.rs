@@ -73,14 +73,9 @@ fn with_status(mut object: Value, output: &weir_translate::Output) -> Value {
         metadata.remove("generation");
     }
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let group = text("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-    let found = output.statuses.iter().find(|(it, _)| {
-        it.group == group
-            && it.kind == text("/kind")
-            && *it.namespace == *text("/metadata/namespace")
-            && *it.name == *text("/metadata/name")
-    });
-    if let Some((_, update)) = found {
+    let reference = weir_translate::Kind::of(&object)
+        .map(|kind| weir_translate::ObjectRef::new(kind, text("/metadata/namespace").into(), text("/metadata/name").into()));
+    if let Some(update) = reference.and_then(|it| output.statuses.get(&it)) {
         object["status"] = (*update.status).clone();
     }
     object

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use weir_translate::StatusUpdate;
+use weir_translate::Statuses;
 
 use super::merge::{Ownership, has_ours, merge};
 use crate::backoff::Backoff;
@@ -66,7 +66,7 @@ struct Object {
 pub(crate) struct Board {
     controller: String,
     objects: BTreeMap<Key, Object>,
-    wanted: BTreeMap<Key, StatusUpdate>,
+    wanted: Statuses,
     dirty: BTreeSet<Key>,
 }
 
@@ -98,15 +98,12 @@ impl Board {
 
     /// These are the wanted statuses now, of a controller of this name. Objects that are not among them keep what others say of them and
     /// lose what we say.
-    pub(crate) fn want(&mut self, controller: &str, wanted: BTreeMap<Key, StatusUpdate>) {
+    pub(crate) fn want(&mut self, controller: &str, wanted: Statuses) {
         if self.controller != controller {
             controller.clone_into(&mut self.controller);
             self.dirty.extend(self.objects.keys().cloned());
         }
-        let changed =
-            wanted.iter().filter(|(key, update)| !self.wanted.get(*key).is_some_and(|it| same(it, update))).map(|(key, _)| key.clone());
-        self.dirty.extend(changed);
-        self.dirty.extend(self.wanted.keys().filter(|key| !wanted.contains_key(*key)).cloned());
+        self.dirty.extend(self.wanted.changes(&wanted).filter_map(|(object, ..)| Key::of_object(object)));
         self.wanted = wanted;
     }
 
@@ -170,7 +167,7 @@ impl Board {
     }
 
     fn job(&self, key: &Key, object: &Object, time: &str) -> Option<Job> {
-        let (desired, ownership) = match (self.wanted.get(key), key.kind.ownership()?) {
+        let (desired, ownership) = match (self.wanted.get(&key.object()), key.kind.ownership()?) {
             (Some(update), _) => (update.status.clone(), update.merge.into()),
             (None, ownership @ Ownership::Entries { list, .. }) if has_ours(&object.known.status, list, &self.controller) => {
                 (Arc::new(json!({ list: [] })), ownership)
@@ -195,10 +192,6 @@ impl Job {
     pub(crate) fn merged(&self, time: &str) -> Value {
         merge(&self.known.status, &self.desired, self.ownership, &self.controller, time)
     }
-}
-
-fn same(a: &StatusUpdate, b: &StatusUpdate) -> bool {
-    a.merge == b.merge && (Arc::ptr_eq(&a.status, &b.status) || a.status == b.status)
 }
 
 fn digest(value: &Value) -> u64 {

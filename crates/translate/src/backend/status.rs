@@ -10,7 +10,7 @@ use crate::resources::{Kind, Resources};
 use crate::status::{Merge, ObjectRef, StatusWriter, json as to_json};
 
 /// Writes the statuses of all Backends.
-pub(crate) fn write(resources: &Resources, reader: &Reader<'_>, statuses: &mut StatusWriter<'_>) {
+pub(crate) fn write(resources: &Resources, reader: &Reader<'_>, statuses: &mut StatusWriter) {
     let object = |name: &weir_model::ObjectName| ObjectRef::new(Kind::Backend, name.namespace.clone(), name.name.clone());
     for (name, stored) in resources.backends.iter() {
         let mut conditions = Conditions::new(stored.object.metadata.generation.unwrap_or_default());

@@ -18,7 +18,7 @@ pub(crate) fn write(
     resources: &Resources,
     classes: &Classes,
     gateways: &BTreeMap<GatewayName, GatewayState<'_>>,
-    statuses: &mut StatusWriter<'_>,
+    statuses: &mut StatusWriter,
 ) {
     let mut ancestors: BTreeMap<&ObjectName, Vec<Value>> = BTreeMap::new();
     for (name, class) in classes {

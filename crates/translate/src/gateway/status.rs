@@ -186,7 +186,7 @@ fn listener_conditions(
 pub(crate) fn write_broken<'a>(
     resources: &'a Resources,
     classes: &Classes,
-    statuses: &mut StatusWriter<'_>,
+    statuses: &mut StatusWriter,
 ) -> Vec<(&'a GatewayName, &'a str)> {
     let mut ours = Vec::new();
     for (name, broken) in resources.gateways.broken() {

@@ -15,7 +15,14 @@ pub(crate) struct Table<T> {
     objects: BTreeMap<ObjectName, Stored<T>>,
     broken: BTreeMap<ObjectName, Broken>,
     stamp: u64,
+    /// The names by when they last changed; those of objects that are gone among them.
+    changes: BTreeMap<u64, ObjectName>,
+    /// Changes up to this one are not all in `changes`.
+    floor: u64,
 }
+
+/// Names of objects that are gone are remembered up to so many more than there are objects.
+const GONE: usize = 1024;
 
 /// An object, and when it last changed.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ pub(crate) struct Broken {
     pub(crate) object: Value,
     /// What is wrong: field and reason.
     pub(crate) error: String,
+    stamp: u64,
 }
 
 impl Broken {
@@ -43,7 +51,7 @@ impl Broken {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), broken: BTreeMap::new(), stamp: 0 }
+        Self { objects: BTreeMap::new(), broken: BTreeMap::new(), stamp: 0, changes: BTreeMap::new(), floor: 0 }
     }
 }
 
@@ -60,7 +68,7 @@ impl<T> Table<T> {
         if self.objects.get(&name).is_some_and(|it| it.digest == digest) {
             return Ok(());
         }
-        self.stamp = stamp;
+        self.note(&name, stamp);
         // Kept only for an object that turns out broken; objects are small, and decoding one happens once for each change.
         let raw = object.clone();
         match decode(object) {
@@ -71,16 +79,38 @@ impl<T> Table<T> {
             }
             Err(error) => {
                 self.objects.remove(&name);
-                self.broken.insert(name.clone(), Broken { object: raw, error: error.to_string() });
+                self.broken.insert(name.clone(), Broken { object: raw, error: error.to_string(), stamp });
                 Err(DecodeError { kind, name, path: error.path, message: error.message })
             }
         }
     }
 
     pub(super) fn remove(&mut self, name: &ObjectName, stamp: u64) {
-        if self.objects.remove(name).is_some() | self.broken.remove(name).is_some() {
-            self.stamp = stamp;
+        if self.objects.contains_key(name) || self.broken.contains_key(name) {
+            self.note(name, stamp);
+            self.objects.remove(name);
+            self.broken.remove(name);
         }
+    }
+
+    /// An object changes, comes or goes.
+    fn note(&mut self, name: &ObjectName, stamp: u64) {
+        let before = self.objects.get(name).map(|it| it.stamp).or_else(|| self.broken.get(name).map(|it| it.stamp));
+        if let Some(before) = before {
+            self.changes.remove(&before);
+        }
+        self.changes.insert(stamp, name.clone());
+        self.stamp = stamp;
+        if self.changes.len() > self.objects.len() + self.broken.len() + GONE {
+            let is_there = |name: &ObjectName| self.objects.contains_key(name) || self.broken.contains_key(name);
+            self.changes.retain(|at, name| *at == stamp || is_there(name));
+            self.floor = stamp - 1;
+        }
+    }
+
+    /// The names of those that came, changed or went after `stamp`; none when that is too long ago to tell.
+    pub(crate) fn changed_since(&self, stamp: u64) -> Option<impl Iterator<Item = &ObjectName>> {
+        (stamp >= self.floor).then(|| self.changes.range(stamp + 1..).map(|(_, name)| name))
     }
 
     /// When any of them last changed.

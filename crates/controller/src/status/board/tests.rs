@@ -1,4 +1,4 @@
-use weir_translate::Merge;
+use weir_translate::{Merge, StatusUpdate};
 
 use super::*;
 use crate::kinds::Kind;
@@ -29,7 +29,7 @@ fn accepted(status: &str) -> Value {
 fn board(key: &Key, status: Value, desired: Option<Value>) -> Board {
     let mut board = Board::default();
     board.observe(key.clone(), known(1, status));
-    board.want(OURS, desired.map(|it| (key.clone(), wanted(it))).into_iter().collect());
+    board.want(OURS, desired.map(|it| (key.object(), wanted(it))).into_iter().collect());
     board
 }
 
@@ -52,7 +52,7 @@ fn what_changes_during_a_write_goes_into_one_second_write() {
     let mut board = board(&gateway(), Value::Null, Some(accepted("False")));
     let job = board.due(now, TIME, 16).pop().expect("a write");
     for status in ["Unknown", "True"] {
-        board.want(OURS, [(gateway(), wanted(accepted(status)))].into());
+        board.want(OURS, [(gateway().object(), wanted(accepted(status)))].into_iter().collect());
     }
     board.done(&job, Outcome::Stored(known(2, job.merged(TIME))), now);
     assert!(board.due(now, TIME, 16).is_empty(), "not at once");
@@ -135,7 +135,7 @@ fn writes_are_bounded() {
     for key in &keys {
         board.observe(key.clone(), known(1, Value::Null));
     }
-    board.want(OURS, keys.iter().map(|it| (it.clone(), wanted(accepted("True")))).collect());
+    board.want(OURS, keys.iter().map(|it| (it.object(), wanted(accepted("True")))).collect());
     let now = Instant::now();
     let mut jobs = Vec::new();
     while jobs.len() < keys.len() {
