@@ -5,17 +5,30 @@
 
 use std::collections::BTreeSet;
 
+use futures::{StreamExt as _, stream};
 use kube::Client;
 use serde_json::{Map, Value, json};
 
-use super::check::Checker;
+use super::MANY;
+use super::check::{Checker, Resource};
 use super::declared::{Declared, Key};
-use super::read::Document;
+use super::read::{Document, ReadError};
+use super::snapshot::{Known, Snapshot};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Said with every write: who writes, and that a field nobody knows is an error.
 const QUERY: &str = "fieldManager=weir-files&fieldValidation=Strict";
+
+/// How many objects of a large set are written at once: the server commits together what comes together.
+const AT_ONCE: usize = 64;
+
+/// A document and where its object belongs.
+struct Placed<'d> {
+    document: &'d Document,
+    namespace: &'d str,
+    collection: String,
+}
 
 /// What one document asks for.
 enum Change {
@@ -34,6 +47,24 @@ pub(crate) struct Summary {
     pub(crate) configured: usize,
     pub(crate) unchanged: usize,
     pub(crate) deleted: usize,
+}
+
+/// What became of one object.
+#[derive(Debug, Clone, Copy)]
+enum Effect {
+    Created,
+    Configured,
+    None,
+}
+
+impl Summary {
+    fn count(&mut self, effect: Effect) {
+        match effect {
+            Effect::Created => self.created += 1,
+            Effect::Configured => self.configured += 1,
+            Effect::None => self.unchanged += 1,
+        }
+    }
 }
 
 /// Applies sets of documents, each set replacing the one before.
@@ -57,13 +88,23 @@ impl Applier {
     /// # Errors
     /// Every document that the API would refuse, with its answer.
     pub(crate) async fn rehearse(&self, documents: &[Document], checker: &Checker) -> Result<(), Vec<String>> {
+        let mut errors = self.missing_namespaces(documents, checker).await;
+        let placed: Vec<Placed<'_>> = documents.iter().filter_map(|document| place(document, checker)).collect();
+        let snapshot = Snapshot::take(&self.client, placed.iter().map(|it| it.collection.clone())).await;
+        let refused = stream::iter(&placed).map(|it| self.try_change(it, &snapshot)).buffered(AT_ONCE);
+        errors.extend(refused.filter_map(std::future::ready).collect::<Vec<_>>().await);
+        if errors.is_empty() { Ok(()) } else { Err(super::told(errors)) }
+    }
+
+    /// An error for each namespace that is neither there nor declared, at the first document that needs it.
+    async fn missing_namespaces(&self, documents: &[Document], checker: &Checker) -> Vec<ReadError> {
         let declared = documents.iter().filter(|document| document.kind() == "Namespace").map(Document::name);
         let mut namespaces: BTreeSet<&str> = declared.collect();
         let mut errors = Vec::new();
         for document in documents {
-            let Some(resource) = checker.resource(document) else { continue };
-            let namespace = if resource.namespaced { document.namespace_or_default() } else { "" };
-            if resource.namespaced && namespaces.insert(namespace) {
+            let Some(Resource { namespaced: true, .. }) = checker.resource(document) else { continue };
+            let namespace = document.namespace_or_default();
+            if namespaces.insert(namespace) {
                 match self.get(&format!("/api/v1/namespaces/{namespace}")).await {
                     Ok(Some(_)) => {}
                     Ok(None) => {
@@ -73,18 +114,22 @@ impl Applier {
                     Err(error) => errors.push(document.error("metadata.namespace", error, None)),
                 }
             }
-            let collection = collection_path(document.api_version(), &resource.plural, namespace);
-            let refused = match self.change(&collection, document, namespace).await {
-                Ok(Change::Configure(patch)) => {
-                    let path = format!("{collection}/{}?{QUERY}&dryRun=All", document.name());
-                    self.send("PATCH", &path, "application/merge-patch+json", &patch).await.err()
-                }
-                Ok(Change::Create(_) | Change::None(_)) => None,
-                Err(error) => Some(error),
-            };
-            errors.extend(refused.map(|error| document.error("metadata.name", error, None)));
         }
-        if errors.is_empty() { Ok(()) } else { Err(super::told(errors)) }
+        errors
+    }
+
+    /// Why the API would refuse a document.
+    async fn try_change(&self, placed: &Placed<'_>, snapshot: &Snapshot) -> Option<ReadError> {
+        let document = placed.document;
+        let refused = match self.change(placed, snapshot).await {
+            Ok(Change::Configure(patch)) => {
+                let path = format!("{}/{}?{QUERY}&dryRun=All", placed.collection, document.name());
+                self.send("PATCH", &path, "application/merge-patch+json", &patch).await.err()
+            }
+            Ok(Change::Create(_) | Change::None(_)) => None,
+            Err(error) => Some(error),
+        };
+        refused.map(|error| document.error("metadata.name", error, None))
     }
 
     /// Makes the API hold what `documents` say, then deletes what earlier sets declared and this one does not.
@@ -93,22 +138,26 @@ impl Applier {
     /// Every object that the API refused, with its answer; the others are applied, and nothing is deleted.
     pub(crate) async fn apply(&mut self, documents: &[Document], checker: &Checker) -> Result<Summary, Vec<String>> {
         let (mut summary, mut errors) = (Summary::default(), Vec::new());
+        let placed: Vec<Placed<'_>> = documents.iter().filter_map(|document| place(document, checker)).collect();
+        let snapshot = Snapshot::take(&self.client, placed.iter().map(|it| it.collection.clone())).await;
         let mut wanted = BTreeSet::new();
-        for document in documents {
-            let Some(resource) = checker.resource(document) else { continue };
-            let namespace = if resource.namespaced { document.namespace_or_default() } else { "" };
-            let collection = collection_path(document.api_version(), &resource.plural, namespace);
-            let key = Key {
-                api_version: document.api_version().to_owned(),
-                kind: document.kind().to_owned(),
-                namespace: namespace.to_owned(),
-                name: document.name().to_owned(),
-            };
-            match self.put(&collection, document, namespace, &mut summary).await {
-                Ok(uid) => drop(self.declared.objects.insert(key.clone(), uid)),
-                Err(error) => errors.push(document.error("metadata.name", format_args!("{key}: {error}"), None).to_string()),
+        for run in placed.chunk_by(|a, b| a.collection == b.collection) {
+            let (this, snapshot) = (&*self, &snapshot);
+            let mut done = stream::iter(run).map(|it| async move { (it, this.put(it, snapshot).await) }).buffered(width(run.len()));
+            let mut known = Vec::with_capacity(run.len());
+            while let Some((placed, outcome)) = done.next().await {
+                let key = placed.key();
+                match outcome {
+                    Ok((uid, effect)) => {
+                        summary.count(effect);
+                        known.push((key.clone(), uid));
+                    }
+                    Err(error) => errors.push(placed.document.error("metadata.name", format_args!("{key}: {error}"), None).to_string()),
+                }
+                wanted.insert(key);
             }
-            wanted.insert(key);
+            drop(done);
+            self.declared.objects.extend(known);
         }
         if !errors.is_empty() {
             // What was applied is remembered, so that it can be deleted once it leaves the files.
@@ -116,7 +165,8 @@ impl Applier {
             return Err(errors);
         }
         // The same object under another version of its kind is still declared.
-        self.declared.objects.retain(|key, _| wanted.contains(key) || !wanted.iter().any(|it| it.is_same_object(key)));
+        let still: BTreeSet<_> = wanted.iter().map(Key::object).collect();
+        self.declared.objects.retain(|key, _| wanted.contains(key) || !still.contains(&key.object()));
         // Backwards, so that what stands on others goes before them.
         let gone: Vec<(Key, String)> = self
             .declared
@@ -126,13 +176,17 @@ impl Applier {
             .filter(|(key, _)| !wanted.contains(key))
             .map(|(key, uid)| (key.clone(), uid.clone()))
             .collect();
-        for (key, uid) in gone {
-            match self.delete(&key, &uid, checker).await {
-                Ok(()) => {
-                    self.declared.objects.remove(&key);
-                    summary.deleted += 1;
+        for run in gone.chunk_by(|(a, _), (b, _)| a.kind == b.kind && a.api_version == b.api_version && a.namespace == b.namespace) {
+            let this = &*self;
+            let done = stream::iter(run).map(|(key, uid)| async move { (key, this.delete(key, uid, checker).await) });
+            for (key, outcome) in done.buffered(width(run.len())).collect::<Vec<_>>().await {
+                match outcome {
+                    Ok(()) => {
+                        self.declared.objects.remove(key);
+                        summary.deleted += 1;
+                    }
+                    Err(error) => errors.push(format!("{key}: {error}")),
                 }
-                Err(error) => errors.push(format!("{key}: {error}")),
             }
         }
         if let Err(error) = self.declared.save() {
@@ -141,39 +195,42 @@ impl Applier {
         if errors.is_empty() { Ok(summary) } else { Err(errors) }
     }
 
-    async fn put(&self, collection: &str, document: &Document, namespace: &str, summary: &mut Summary) -> Result<String, String> {
-        match self.change(collection, document, namespace).await? {
+    /// Makes the object what its document says; gives its uid.
+    async fn put(&self, placed: &Placed<'_>, snapshot: &Snapshot) -> Result<(String, Effect), String> {
+        let Placed { document, collection, .. } = placed;
+        match self.change(placed, snapshot).await? {
             Change::Create(manifest) => {
                 let path = format!("{collection}?{QUERY}");
                 let created = self.send("POST", &path, "application/json", &manifest).await?;
-                summary.created += 1;
-                Ok(uid(&created))
+                Ok((uid(&created), Effect::Created))
             }
             Change::Configure(patch) => {
                 let path = format!("{collection}/{}?{QUERY}", document.name());
                 let configured = self.send("PATCH", &path, "application/merge-patch+json", &patch).await?;
-                summary.configured += 1;
-                Ok(uid(&configured))
+                Ok((uid(&configured), Effect::Configured))
             }
-            Change::None(uid) => {
-                summary.unchanged += 1;
-                Ok(uid)
-            }
+            Change::None(uid) => Ok((uid, Effect::None)),
         }
     }
 
-    /// What there is to do for `document`.
-    async fn change(&self, collection: &str, document: &Document, namespace: &str) -> Result<Change, String> {
-        let mut manifest = sorted(&document.object);
+    /// What there is to do for a document.
+    async fn change(&self, placed: &Placed<'_>, snapshot: &Snapshot) -> Result<Change, String> {
+        let Placed { document, namespace, collection } = placed;
+        let mut manifest = document.object.clone();
         if !namespace.is_empty() {
             manifest["metadata"]["namespace"] = json!(namespace);
-            manifest = sorted(&manifest);
         }
+        let mut manifest = sorted(&manifest);
         if let Some(fields) = manifest.as_object_mut() {
             fields.remove("status");
         }
         let text = applied_text(&manifest);
-        let Some(current) = self.get(&format!("{collection}/{}", document.name())).await? else {
+        let current = match snapshot.known(collection, document.name()) {
+            Known::There(held) if held.last_applied == text => return Ok(Change::None(held.uid.clone())),
+            Known::There(_) | Known::Unknown => self.get(&format!("{collection}/{}", document.name())).await?,
+            Known::Absent => None,
+        };
+        let Some(current) = current else {
             manifest["metadata"]["annotations"][LAST_APPLIED] = json!(text);
             return Ok(Change::Create(manifest));
         };
@@ -224,6 +281,29 @@ impl Applier {
             .map_err(kube::Error::HttpError)?;
         self.client.request(request).await
     }
+}
+
+/// Where the object of a document belongs; none if its kind is not known.
+fn place<'d>(document: &'d Document, checker: &Checker) -> Option<Placed<'d>> {
+    let resource = checker.resource(document)?;
+    let namespace = if resource.namespaced { document.namespace_or_default() } else { "" };
+    Some(Placed { document, namespace, collection: collection_path(document.api_version(), &resource.plural, namespace) })
+}
+
+impl Placed<'_> {
+    fn key(&self) -> Key {
+        Key {
+            api_version: self.document.api_version().to_owned(),
+            kind: self.document.kind().to_owned(),
+            namespace: self.namespace.to_owned(),
+            name: self.document.name().to_owned(),
+        }
+    }
+}
+
+/// How many of `count` objects of one collection are written at once.
+fn width(count: usize) -> usize {
+    if count < MANY { 1 } else { AT_ONCE }
 }
 
 fn told(error: kube::Error) -> String {

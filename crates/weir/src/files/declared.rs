@@ -17,13 +17,10 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Whether both name the same object, whatever the versions.
-    pub(crate) fn is_same_object(&self, other: &Self) -> bool {
-        fn group(api_version: &str) -> &str {
-            api_version.rsplit_once('/').map_or("", |(group, _)| group)
-        }
-        group(&self.api_version) == group(&other.api_version)
-            && (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+    /// The object, whatever the version of its kind: group, kind, namespace, name.
+    pub(crate) fn object(&self) -> (&str, &str, &str, &str) {
+        let group = self.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        (group, &self.kind, &self.namespace, &self.name)
     }
 }
 

@@ -5,12 +5,17 @@ mod check;
 mod declared;
 mod position;
 mod read;
+mod snapshot;
 mod watch;
 
 pub(crate) use apply::{Applier, collection_path};
 pub(crate) use check::Checker;
 pub(crate) use read::{Document, ReadError, read_all};
 pub(crate) use watch::{Watched, follow};
+
+/// So many objects of one kind and namespace are many: they are listed at once and written side by side. Fewer are written one after the
+/// other, so that what the server hands out in order, such as addresses, is handed out in the order of the files.
+const MANY: usize = 32;
 
 /// Orders documents so that what others stand on comes first: namespaces, definitions, configuration; then the rest as written.
 pub(crate) fn in_order(documents: &mut [Document]) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ pub(crate) struct Document {
     /// The line on which it begins, from 1.
     pub(crate) line: usize,
     pub(crate) object: Value,
-    positions: Arc<Positions>,
+    /// Where its text stands in the source; none for a part of a list, whose errors point at the whole.
+    text: Option<Range<usize>>,
 }
 
 impl Document {
@@ -60,7 +62,10 @@ impl Document {
 
     /// Where the field at `path` stands, else the document's first line.
     pub(crate) fn position(&self, path: &str) -> Position {
-        self.positions.find(path).unwrap_or(Position { line: self.line, column: 1, length: 1 })
+        // Read again when there is something to tell: few documents have errors, and there may be many.
+        let text = self.text.clone().and_then(|range| self.source.text.get(range));
+        let found = text.and_then(|text| Positions::of(text, self.line).find(path));
+        found.unwrap_or(Position { line: self.line, column: 1, length: 1 })
     }
 
     /// An error about the field at `path`.
@@ -165,12 +170,12 @@ fn read_text(path: &Path) -> Result<String, String> {
 
 fn parse(source: Source, documents: &mut Vec<Document>, errors: &mut Vec<ReadError>) {
     let source = Arc::new(source);
-    for (line, text) in split(&source.text) {
+    for (line, range) in split(&source.text) {
+        let text = &source.text[range.clone()];
         match serde_saphyr::from_str::<Value>(text) {
             Ok(Value::Null) => {}
             Ok(object) => {
-                let positions = Arc::new(Positions::of(text, line));
-                unpack(Document { source: source.clone(), line, object, positions }, documents, errors);
+                unpack(Document { source: source.clone(), line, object, text: Some(range) }, documents, errors);
             }
             // A document of comments alone is none.
             Err(_) if text.lines().all(|line| line.trim_start().starts_with('#') || line.trim().is_empty()) => {}
@@ -186,7 +191,7 @@ fn unpack(document: Document, documents: &mut Vec<Document>, errors: &mut Vec<Re
     }
     if document.kind().ends_with("List") && document.object.get("items").is_some_and(Value::is_array) {
         for item in document.object["items"].as_array().into_iter().flatten() {
-            let whole = Document { object: item.clone(), positions: Arc::default(), ..document.clone() };
+            let whole = Document { object: item.clone(), text: None, source: document.source.clone(), line: document.line };
             unpack(whole, documents, errors);
         }
         return;
@@ -219,7 +224,7 @@ fn syntax_error(source: &Arc<Source>, first_line: usize, error: &serde_saphyr::E
 }
 
 /// The documents of a file, each with its first line's number: they are separated by lines that begin with `---`.
-fn split(text: &str) -> Vec<(usize, &str)> {
+fn split(text: &str) -> Vec<(usize, Range<usize>)> {
     let mut parts = Vec::new();
     let (mut start, mut first_line, mut offset) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
@@ -227,12 +232,12 @@ fn split(text: &str) -> Vec<(usize, &str)> {
             .strip_prefix("---")
             .is_some_and(|rest| rest.trim_start_matches([' ', '\t']).starts_with(['\n', '\r', '#']) || rest.trim().is_empty());
         if is_separator {
-            parts.push((first_line, &text[start..offset]));
+            parts.push((first_line, start..offset));
             (start, first_line) = (offset + line.len(), index + 2);
         }
         offset += line.len();
     }
-    parts.push((first_line, &text[start..]));
+    parts.push((first_line, start..text.len()));
     parts
 }
 
