@@ -7,6 +7,7 @@ mod bench;
 mod conformance;
 mod isolation;
 mod kube;
+mod scale;
 mod shell;
 mod test;
 mod tools;
@@ -30,7 +31,9 @@ cargo xtask COMMAND
                     of these only the instructions that a request takes in the data plane
   bench proxy       what a request costs with two workers and with 10,000 routes, relative to one of them
   bench api [--real] [--routes N]
-                    LIST, WATCH and PATCH among 10,000 HTTPRoutes; --real: also of the control plane of `kube up`";
+                    LIST, WATCH and PATCH among 10,000 HTTPRoutes; --real: also of the control plane of `kube up`
+  scale [start [ROUTES] | changes [ROUTES [CHANGES]]]
+                    how long a start with many routes takes, and how soon a change is in force under load";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,7 +50,8 @@ fn main() -> ExitCode {
 /// Whether all is well.
 fn run(args: &[String]) -> Result<bool> {
     let (command, rest) = args.split_first().map_or(("", args), |(command, rest)| (command.as_str(), rest));
-    if !["test", "bench", "conformance", "conformance-inside", "api", "api-inside", "kube"].contains(&command) && !rest.is_empty() {
+    if !["test", "bench", "scale", "conformance", "conformance-inside", "api", "api-inside", "kube"].contains(&command) && !rest.is_empty()
+    {
         bail!("`{command}` takes no arguments\n{USAGE}");
     }
     match command {
@@ -56,6 +60,7 @@ fn run(args: &[String]) -> Result<bool> {
         "arrows" => arrows::check(),
         "bless" => test::bless(),
         "bench" => bench::run(rest),
+        "scale" => scale::run(rest),
         "api" => api::run(rest),
         "api-inside" => api::inside(rest),
         "conformance" => conformance::run(rest),
