@@ -25,7 +25,21 @@ macro_rules! targets {
     };
 }
 
-targets!(http1_request, http1_response, chunked, path, routes, objects, manifests, texts, proxy_header, client_hello);
+targets!(
+    http1_request,
+    http1_response,
+    chunked,
+    path,
+    routes,
+    objects,
+    manifests,
+    texts,
+    proxy_header,
+    client_hello,
+    decode,
+    patch,
+    selectors
+);
 
 #[test]
 fn no_corpus_is_left_over() {

@@ -24,6 +24,8 @@ mod server;
 mod start;
 mod status;
 mod store;
+#[doc(hidden)]
+pub mod strangers;
 pub mod table;
 mod watch;
 mod whole;
