@@ -98,7 +98,11 @@ pub(super) async fn scale(api: &Api, request: &Request, resource: &Resource, key
     let who = owners::who(request, &options, resource, Part::Scale, Operation::Apply);
     let apply = Apply { resource, config: &config, who, force: options.force, part: Part::Scale };
     let make = |old: &Stored| {
-        let live = present::present(resource, &old.value);
+        let mut live = present::present(resource, &old.value);
+        if super::scale::at(&live, place).and_then(Value::as_i64) == Some(0) {
+            // A Scale of none says nothing of replicas: to ask for none is to say something new.
+            super::scale::set(live.to_mut(), place, Value::Null);
+        }
         let Applied { object, managers } = apply.to(&live, old.managed.managers())?;
         Ok(Made::Applied(object, managers))
     };

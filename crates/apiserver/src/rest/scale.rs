@@ -132,7 +132,8 @@ fn selector_text(selector: &Value) -> String {
     terms.join(",")
 }
 
-fn at<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
+/// What is at a path.
+pub(super) fn at<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key.as_str()))
 }
 

@@ -222,6 +222,9 @@ async fn a_scale_is_applied() {
     assert_eq!((forced.at("/kind"), forced.at("/spec/replicas")), (&json!("Scale"), &json!(2)));
     assert_eq!(owners(&world.get(&path).await)[0], r#"auto Apply scale: {"f:spec":{"f:replicas":{}}}"#);
     apply(&world, &format!("{path}/scale"), "auto", &widget("w", json!({}))).await.expect(400);
+    // A Scale of none says nothing of replicas, so that asking for none is a change.
+    apply(&world, &format!("{path}/scale?force=true"), "auto", &scale(0)).await.expect(200);
+    apply(&world, &format!("{path}/scale"), "other", &scale(0)).await.expect(409);
 }
 
 #[tokio::test]
