@@ -215,11 +215,13 @@ fn kubectl_applies_on_the_server_what_files_declare() {
         assert!(ok && said.contains("service/connection-limit-app serverside-applied"), "{said}");
         let (ok, said) =
             run("sed 's/targetPort: 3000/targetPort: 3001/' service.yaml | kubectl apply --server-side --field-manager=me -f -");
-        assert!(!ok && said.contains(".spec.ports[port=3000,protocol=\"TCP\"].targetPort"), "{said}");
-        assert!(said.contains("\"kubectl\"") && said.contains("\"weir-files\" using v1"), "{said}");
+        // kubectl took over what the files' annotation said was applied.
+        assert!(!ok && said.contains("conflict with \"kubectl\": .spec.ports[port=3000,protocol=\"TCP\"].targetPort"), "{said}");
         let (ok, said) = run("kubectl get service connection-limit-app -o yaml");
         assert!(ok && !said.contains("managedFields"), "{said}");
         let (ok, said) = run("kubectl get service connection-limit-app -o yaml --show-managed-fields");
-        assert!(ok && said.contains("manager: weir-files") && said.contains("operation: Apply"), "{said}");
+        assert!(ok && said.contains("manager: kubectl") && said.contains("operation: Apply"), "{said}");
+        let (ok, said) = run("kubectl get deployment connection-limit-app -o yaml --show-managed-fields");
+        assert!(ok && said.contains("manager: weir-files") && said.contains("subresource: status"), "{said}");
     });
 }
