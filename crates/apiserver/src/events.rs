@@ -15,7 +15,11 @@ const NAMES: [(&str, &str); 7] = [
 
 /// A core Event as events.k8s.io/v1 shows it.
 pub(crate) fn from_core(event: &Value) -> Value {
-    renamed(event, "events.k8s.io/v1", |key| NAMES.iter().find(|(core, _)| *core == key).map(|(_, new)| *new))
+    let mut shown = renamed(event, "events.k8s.io/v1", |key| NAMES.iter().find(|(core, _)| *core == key).map(|(_, new)| *new));
+    if let Some(map) = shown.as_object_mut() {
+        map.retain(|key, value| !matches!(key.as_str(), "reportingController" | "reportingInstance") || value != "");
+    }
+    shown
 }
 
 /// An events.k8s.io/v1 Event as it is kept.

@@ -14,6 +14,7 @@ pub(super) fn set(kind: &Builtin, object: &mut Value) {
         ("", "Secret") => secret(object),
         ("", "Service") => service(object),
         ("", "Pod") => pod_object(object),
+        (_, "Event") => event(object),
         ("", "Endpoints") => endpoints(object),
         ("apps", "Deployment") => deployment(object),
         ("apps", "ReplicaSet") => {
@@ -118,6 +119,18 @@ fn service(object: &mut Map<String, Value>) {
                 missing(ingress, "ipMode", || json!("VIP"));
             }
         }
+    }
+}
+
+/// Times that are not known and names that are not given are shown nevertheless, as Go shows what it cannot leave out. Events are kept under the
+/// names of the core group.
+fn event(object: &mut Map<String, Value>) {
+    missing(object, "source", || json!({}));
+    for time in ["firstTimestamp", "lastTimestamp", "eventTime"] {
+        object.entry(time).or_insert(Value::Null);
+    }
+    for name in ["reportingComponent", "reportingInstance"] {
+        object.entry(name).or_insert_with(|| json!(""));
     }
 }
 

@@ -46,9 +46,27 @@ impl Reply {
         if !yaml {
             return Self::json(code, value);
         }
-        match serde_saphyr::to_string(value) {
+        // Keys are in the order of the alphabet, as where YAML is made from JSON's maps.
+        let sorted = serde_json::to_value(value).map(|mut value| {
+            value.sort_all_objects();
+            value
+        });
+        match sorted.map_err(|error| error.to_string()).and_then(|value| serde_saphyr::to_string(&value).map_err(|error| error.to_string()))
+        {
             Ok(text) => Self::bytes(code, "application/yaml", text),
             Err(error) => Self::from(ApiError::internal(format!("YAML: {error}"))),
+        }
+    }
+
+    /// A failure, in the form that was asked for.
+    pub(crate) fn failure(error: ApiError, yaml: bool) -> Self {
+        if !yaml {
+            return Self::from(error);
+        }
+        let reply = Self::object(error.code, true, &error.body());
+        match error.retry_after {
+            Some(seconds) => reply.header("retry-after", seconds.to_string()),
+            None => reply,
         }
     }
 

@@ -98,7 +98,10 @@ pub(crate) async fn handle(api: Arc<Api>, request: Request) -> Response<Body> {
     };
     match dispatch(&api, &request, &target, &resource).await {
         Ok(response) => response,
-        Err(error) => Reply::from(error).into_response(),
+        Err(error) => {
+            let yaml = Accept::negotiate(request.header("accept"), false).is_ok_and(|accept| accept.yaml);
+            Reply::failure(error, yaml).into_response()
+        }
     }
 }
 

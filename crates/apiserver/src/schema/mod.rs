@@ -38,6 +38,11 @@ pub struct Structural {
     pub(crate) root: Arc<Node>,
 }
 
+/// Why a rule cannot be used, when it cannot.
+pub(crate) fn rule_problem(source: &str) -> Option<String> {
+    expression::Lazy::new(source).get().err().map(str::to_owned)
+}
+
 impl Structural {
     /// Reads an `openAPIV3Schema`. The error says where the schema is not usable.
     pub fn from_json(schema: &Value) -> Result<Self, String> {

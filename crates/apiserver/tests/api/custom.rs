@@ -143,7 +143,8 @@ async fn definitions_that_cannot_work_are_refused() {
     broken["spec"]["versions"][1]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] =
         json!([{"rule": "self.size >"}]);
     let refused = world.post(CRDS, &broken).await.expect(422);
-    assert_eq!(refused.at("/details/causes/0/field"), "spec.versions[1].schema.openAPIV3Schema");
+    let field = "spec.versions[1].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule";
+    assert_eq!(refused.at("/details/causes/0/field"), field);
     assert!(refused.message().contains("self.size >"), "{}", refused.message());
     *broken.pointer_mut(rules).unwrap() = json!([{"rule": "self.size > 1"}]);
     world.post(CRDS, &broken).await.expect(201);
