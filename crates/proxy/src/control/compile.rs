@@ -18,8 +18,8 @@ use crate::tls::{self, Terms};
 
 /// The cell of connections whose TLS listener is not known yet, and its limit.
 pub(crate) const HALL: &str = "process/handshakes";
-/// The most of them, if there are descriptors for ten times as many.
-const HALL_SIZE: u64 = 1024;
+/// The most of them, if there are descriptors for four times as many.
+const HALL_SIZE: u64 = 4096;
 
 /// A listener's terms, or why it can have none.
 type TermsOrWhy = Result<Arc<Terms>, String>;
@@ -304,10 +304,10 @@ pub(crate) fn limits(model: &Model) -> (Vec<LimitConfig>, BTreeMap<Arc<str>, Arc
     (configs, by_name)
 }
 
-/// A tenth of the descriptors at the most: those who have not said what they want must not take them all.
+/// A quarter of the descriptors at the most: those who have not said what they want must not take them all.
 fn hall_size() -> u64 {
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    descriptors.map_or(HALL_SIZE, |all| (all / 10).clamp(16, HALL_SIZE))
+    descriptors.map_or(HALL_SIZE, |all| (all / 4).clamp(16, HALL_SIZE))
 }
 
 /// What the ledger calls the cell of a route, at the listener whose cell is `listener`.

@@ -498,10 +498,13 @@ impl Control {
                     })
                 }
             };
-            let heard = match self.answers.as_ref().map(|answers| answers.try_send(answer.clone())) {
-                Some(Ok(())) => true,
-                Some(Err(mpsc::error::TrySendError::Full(_))) => continue,
-                Some(Err(mpsc::error::TrySendError::Closed(_))) | None => false,
+            let heard = match self.answers.as_ref().map(mpsc::Sender::try_reserve) {
+                Some(Ok(place)) => {
+                    place.send(answer.clone());
+                    true
+                }
+                Some(Err(mpsc::error::TrySendError::Full(()))) => continue,
+                Some(Err(mpsc::error::TrySendError::Closed(()))) | None => false,
             };
             // The access log has had what is owed to a controller.
             if let (Answer::Refused(refused), News::Refused { fresh: 1.., owed }) = (&answer, &news) {

@@ -151,7 +151,8 @@ async fn a_reload_in_mid_request() {
     let changed = with_client(world(other, backend), |client| client.connection.buffer_limit = 16 << 10);
     let start = Instant::now();
     for round in 0..rounds() {
-        (gate.send_replace(false), other_gate.send_replace(false));
+        gate.send_replace(false);
+        other_gate.send_replace(false);
         let target = bench.target();
         let clients = tokio::spawn(all(AT_ONCE, move |at| async move {
             let mut stream = TcpStream::connect(target).await.unwrap();
@@ -167,7 +168,8 @@ async fn a_reload_in_mid_request() {
         let all_ask = async || series(&bench, &["envoy_http_downstream_rq_active{"]).await == AT_ONCE as u64;
         eventually("all ask", String::new, all_ask).await;
         bench.apply(if round % 2 == 0 { changed.clone() } else { model.clone() }).await;
-        (gate.send_replace(true), other_gate.send_replace(true));
+        gate.send_replace(true);
+        other_gate.send_replace(true);
         clients.await.unwrap();
         gone(&bench, "reload in mid-request").await;
     }

@@ -4,6 +4,7 @@
 //! that is left and the limits must count none; after the last a full limit can be taken. A descriptor that leaked each time would not be
 //! seen there, but would not last for the second way.
 #![allow(unreachable_pub, reason = "the modules of a test have no other readers")]
+#![allow(clippy::print_stdout, reason = "what the longest runs measure is for those who run them")]
 
 #[path = "../tls/authority.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
