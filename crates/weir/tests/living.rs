@@ -223,5 +223,7 @@ fn kubectl_applies_on_the_server_what_files_declare() {
         assert!(ok && said.contains("manager: kubectl") && said.contains("operation: Apply"), "{said}");
         let (ok, said) = run("kubectl get deployment connection-limit-app -o yaml --show-managed-fields");
         assert!(ok && said.contains("manager: weir-files") && said.contains("subresource: status"), "{said}");
+        let (ok, said) = run("kubectl get gateway eg -n envoy-gateway-system -o yaml --show-managed-fields");
+        assert!(ok && said.contains("manager: weir-controller") && !said.contains("manager: unknown"), "{said}");
     });
 }

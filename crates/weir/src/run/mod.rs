@@ -272,7 +272,8 @@ fn instead_of(subresource: &str, pod: &serde_json::Value) -> String {
 
 async fn client_config(kubeconfig: &Path) -> Result<kube::Config, Failure> {
     let text = kube::config::Kubeconfig::read_from(kubeconfig).map_err(Failure::new)?;
-    kube::Config::from_custom_kubeconfig(text, &kube::config::KubeConfigOptions::default()).await.map_err(Failure::new)
+    let config = kube::Config::from_custom_kubeconfig(text, &kube::config::KubeConfigOptions::default()).await.map_err(Failure::new)?;
+    Ok(crate::workloads::named(config, "weir"))
 }
 
 fn default_workers() -> usize {

@@ -74,7 +74,7 @@ fn run(data_plane: DataPlane, client: kube::Config, context: &ContainerContext) 
     let connect: weir_controller::Connect = Arc::new(move || data_plane.connect());
     let stop: CancellationToken = context.stop.clone();
     let outcome = runtime.block_on(async {
-        let client = kube::Client::try_from(client)?;
+        let client = kube::Client::try_from(super::named(client, "weir-controller"))?;
         weir_controller::run(client, connect, config, stop).await
     });
     match outcome {

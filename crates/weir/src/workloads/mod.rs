@@ -20,6 +20,13 @@ pub(crate) fn all(data_plane: &DataPlane, client: &kube::Config) -> Vec<Arc<dyn 
     ]
 }
 
+/// A client that says who it is: fields that it writes are told to be its own.
+pub(crate) fn named(mut client: kube::Config, name: &'static str) -> kube::Config {
+    client.headers.retain(|(header, _)| header != http::header::USER_AGENT);
+    client.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(name)));
+    client
+}
+
 /// Whether `image` is the repository `name`, at any registry and of any tag or digest: `registry.k8s.io/a/echo-basic:v1` is `echo-basic`.
 fn is_image(image: &str, name: &str) -> bool {
     let without_digest = image.split('@').next().unwrap_or_default();
