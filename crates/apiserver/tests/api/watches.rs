@@ -165,3 +165,31 @@ async fn a_watch_from_the_future_is_to_be_asked_for_again() {
     let refused = world.get(&format!("{MAPS}?watch=true&resourceVersion=99999999&timeoutSeconds=1")).await.expect(504);
     assert!(refused.message().starts_with("Timeout: Too large resource version: 99999999"), "{}", refused.message());
 }
+
+#[tokio::test]
+async fn informers_list_in_pages_or_stream_and_do_not_start_over() {
+    use futures::{StreamExt, TryStreamExt};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::watcher::{Config, Event, watcher};
+    let world = World::new().await;
+    for n in 0..5 {
+        world.post(MAPS, &map(&format!("m{n}"), json!({}))).await.expect(201);
+    }
+    for config in [Config::default().page_size(2), Config::default().streaming_lists()] {
+        let api: kube::Api<ConfigMap> = kube::Api::namespaced(world.client.clone(), "default");
+        let mut events = watcher(api, config.clone()).boxed();
+        assert!(matches!(events.try_next().await.unwrap(), Some(Event::Init)));
+        let mut names = Vec::new();
+        while let Some(Event::InitApply(object)) = events.try_next().await.unwrap() {
+            names.push(object.metadata.name.unwrap());
+        }
+        assert_eq!(names, ["m0", "m1", "m2", "m3", "m4"], "{config:?}");
+        for n in 0..20 {
+            world.merge(&format!("{MAPS}/m0"), &json!({"data": {"k": n.to_string()}})).await.expect(200);
+            match events.try_next().await.unwrap() {
+                Some(Event::Apply(object)) => assert_eq!(object.data.unwrap()["k"], n.to_string()),
+                other => panic!("{config:?}: {other:?}"),
+            }
+        }
+    }
+}
