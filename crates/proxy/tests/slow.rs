@@ -30,7 +30,10 @@ enum Kind {
     NextHeadDrip,
 }
 
-/// A backend: `/sink` reads for ever, `/big` answers without end, `/wait` answers when it is told, everything else at once.
+/// What the answer to `/some` ends with, which is nowhere else in it.
+const LAST: u8 = b'!';
+
+/// A backend: `/sink` reads for ever, `/big` answers without end, `/some` with a few megabytes, `/wait` answers when it is told, everything else at once.
 async fn backend() -> (SocketAddr, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, (tell, told)) = (listener.local_addr().unwrap(), watch::channel(false));
@@ -60,6 +63,15 @@ async fn answer(mut stream: TcpStream, mut told: watch::Receiver<bool>) {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n").await;
             while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
             return;
+        }
+        if head.contains(" /some ") {
+            let mut some = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n".to_vec();
+            some.resize(some.len() + 19_999_999, b'x');
+            some.push(LAST);
+            if stream.write_all(&some).await.is_err() {
+                return;
+            }
+            continue;
         }
         if head.contains(" /wait ") && told.wait_for(|told| *told).await.is_err() {
             return;
@@ -249,6 +261,37 @@ async fn what_a_policy_chooses_is_not_cut_short() {
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert!(held.iter().all(|it| !it.is_finished()));
     assert_eq!(bench.plane.report().limits[&limit_name()].current, 3);
+}
+
+#[tokio::test]
+async fn an_idle_time_that_a_policy_chooses_holds_for_who_was_slow_before() {
+    let (address, _tell) = backend().await;
+    let model = with_limit(model(vec![forward("b")], &[("b", &[address])]), 1);
+    let model = with_client(model, |client| client.timeouts.chosen.idle = true);
+    let bench = Bench::with_settings(model, impatient()).await;
+    let mut client = bench.client().await;
+    client.send("GET /some HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    // More than sockets hold, so that the client is waited for.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut bytes = vec![0; 1 << 20];
+    while !matches!(client.stream.read(&mut bytes).await, Ok(count @ 1..) if bytes[count - 1] == LAST) {}
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    client.send(GET).await;
+    assert!(client.until("ok").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_time_that_a_policy_chooses_for_a_proxy_header_is_not_cut_short() {
+    let model = with_limit(model(vec![], &[]), 1);
+    let model = with_client(model, |client| {
+        client.proxy_protocol = Some(weir_model::ProxyProtocol { optional: false });
+        client.timeouts.chosen.inspection = true;
+    });
+    let bench = Bench::with_settings(model, impatient()).await;
+    let silent = hold(&bench, Kind::Silence).await;
+    bench.counts(1).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(!silent.is_finished());
 }
 
 /// With the timers as they are by default: nobody waits longer than 15 s for a place that a slow client holds.

@@ -140,7 +140,7 @@ impl Link {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
             Poll::Pending => {
                 let signals = self.worker.timers.signals(self.timer);
-                if signals.kill {
+                if signals.kill || signals.shed {
                     Poll::Ready(Err(Interrupt::Killed))
                 } else if signals.expired {
                     Poll::Ready(Err(Interrupt::Expired))
@@ -206,9 +206,10 @@ impl Link {
         self.worker.timers.set_slow(self.timer, bytes, self.worker.now());
     }
 
-    /// Whether it was ended to make room.
+    /// Whether it is ended to make room, and for nothing else.
     pub(crate) fn is_shed(&self) -> bool {
-        self.worker.timers.signals(self.timer).shed
+        let signals = self.worker.timers.signals(self.timer);
+        signals.shed && !signals.kill
     }
 
     fn set_active(&mut self, active: bool) {
@@ -294,10 +295,16 @@ impl Downstream {
         // Before TLS it has been read already.
         if let (Some(rule), Stream::Plain(tcp)) = (settings.proxy_protocol, &self.stream) {
             self.link.set_deadline(self.link.tick_after(settings.timeouts.inspection));
+            if settings.timeouts.chosen.inspection {
+                self.link.set_busy();
+            }
             // In a box, since it is short and would be part of every idle connection's memory.
             match Box::pin(preface::read(&self.link, tcp, rule)).await {
                 Some(source) => self.link.peer = source.unwrap_or(self.link.peer),
                 None => return false,
+            }
+            if settings.timeouts.chosen.inspection {
+                self.link.set_phase(Phase::Silent);
             }
         }
         if settings.timeouts.chosen.headers || settings.timeouts.chosen.request {

@@ -215,7 +215,9 @@ async fn forward(connection: &mut Downstream, work: &mut Work, endpoint: &Rc<End
         }
         match outcome {
             Ok(()) if work.flow.close => {
-                return Some(if work.flow.uploaded && work.input.is_empty() { Next::Finish } else { Next::Linger });
+                // A backend that did not want the whole request does not keep the client from sending it.
+                let heard = work.flow.uploaded && !work.flow.upload_broken && work.input.is_empty();
+                return Some(if heard { Next::Finish } else { Next::Linger });
             }
             Ok(()) => return Some(Next::Again),
             // The endpoint closed an idle connection just as it was used: it has seen nothing, so a request that may be repeated is.
@@ -273,7 +275,12 @@ async fn attempt(connection: &mut Downstream, work: &mut Work, endpoint: &Endpoi
         }
         poll
     });
-    match outcome.await {
+    let outcome = outcome.await;
+    // Else it would be taken for slow when it waits for another request.
+    if work.flow.slow && !matches!(outcome, Err(Interrupt::Killed)) {
+        link.set_busy();
+    }
+    match outcome {
         Ok(Ok(())) => {
             keep(link, work, endpoint);
             Ok(())

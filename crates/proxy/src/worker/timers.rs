@@ -20,7 +20,7 @@ pub(crate) struct Signals {
     pub(crate) drain: bool,
     /// It must end now.
     pub(crate) kill: bool,
-    /// It must end now to make room.
+    /// It must end now to make room, unless a request comes just then.
     pub(crate) shed: bool,
 }
 
@@ -81,7 +81,7 @@ impl Entry {
     fn overdue(&mut self, now: u32, bounds: &Bounds) -> Option<Shed> {
         let time = now.saturating_sub(self.since);
         match self.phase {
-            _ if self.signals.kill => None,
+            _ if self.signals.kill || self.signals.shed => None,
             Phase::Busy => None,
             Phase::Silent => (time >= bounds.silent).then_some(Shed::Silent),
             Phase::Idle => (time >= bounds.idle).then_some(Shed::Idle),
@@ -163,11 +163,11 @@ impl Timers {
         }
     }
 
-    /// No room is made of the connection.
+    /// No room is made of the connection, not even if it was about to be: a request that has come must not be sent on and then cut short.
     #[inline]
     pub(crate) fn set_busy(&self, id: u32) {
         if let Some(entry) = self.inner.borrow_mut().entries.get_mut(id as usize) {
-            entry.phase = Phase::Busy;
+            (entry.phase, entry.signals.shed) = (Phase::Busy, false);
         }
     }
 
@@ -191,7 +191,7 @@ impl Timers {
         overdue.truncate(most);
         for (_, _, at) in &overdue {
             if let Some(entry) = inner.entries.get_mut(*at) {
-                (entry.signals.kill, entry.signals.shed) = (true, true);
+                entry.signals.shed = true;
                 entry.wake();
             }
         }
@@ -276,6 +276,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_comes_just_then_is_served() {
+        let (timers, bell) = (Timers::default(), Arc::new(Bell::default()));
+        let id = timers.add(1, 7, 0);
+        timers.set_waker(id, bell.clone().into());
+        timers.set_phase(id, Phase::Idle, 0);
+        let bounds = Bounds { idle: 1, silent: 1, slow: 1, least: 1 };
+        assert_eq!(timers.shed(7, 9, 5, &bounds), [(Shed::Idle, 1), (Shed::Silent, 0), (Shed::Slow, 0)]);
+        assert_eq!(timers.shed(7, 9, 5, &bounds).map(|(_, count)| count), [0; 3], "once");
+        timers.set_busy(id);
+        assert_eq!(timers.signals(id), Signals::default());
+        timers.end(1, true);
+        timers.set_busy(id);
+        assert!(timers.signals(id).kill, "that was not to make room");
+    }
+
+    #[test]
     fn room_is_made_of_idle_ones_first_and_never_of_busy_ones() {
         let (timers, bell) = (Timers::default(), Arc::new(Bell::default()));
         let add = |cell, phase| {
@@ -292,7 +308,7 @@ mod tests {
         let (old, young, elsewhere) = (add(7, Phase::Idle), add(7, Phase::Idle), add(8, Phase::Idle));
         timers.set_phase(young, Phase::Idle, 5);
         let bounds = Bounds { idle: 100, silent: 50, slow: 100, least: 1000 };
-        let is_shed = |id| timers.signals(id).shed && timers.signals(id).kill;
+        let is_shed = |id| timers.signals(id).shed;
         assert_eq!(timers.shed(7, 9, 49, &bounds).map(|(_, count)| count), [0; 3], "nobody is overdue");
         timers.set_slow(slow, 1000, 60);
         timers.set_slow(quick, 1200, 60);
