@@ -116,7 +116,7 @@ impl Registry {
         self.untidy = true;
     }
 
-    /// Forgets what nobody uses any more; looks at everything, so it is for quiet moments. A backend of the Model stays even before a port uses
+    /// Forgets what nobody uses any more; looks at everything, so not with every change. A backend of the Model stays even before a port uses
     /// it: its endpoints are set when it comes, not when a gateway that routes to it is attached.
     pub(crate) fn tidy(&mut self, model: &Model) {
         if !std::mem::take(&mut self.untidy) {

@@ -122,7 +122,7 @@ pub(crate) fn team_for_tests() -> Arc<Team> {
 
 async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
     let control = Rc::new(RefCell::new(Control::new(shared.clone(), admin.clone())));
-    let mut told = Instant::now();
+    let (mut told, mut tidied) = (Instant::now(), Instant::now());
     loop {
         let pause = control.borrow_mut().pause();
         let mut only_storms = false;
@@ -138,20 +138,20 @@ async fn run(shared: Arc<Shared>, admin: Arc<admin::Orders>) {
             }
             () = shared.team.refusals.noticed() => {}
             () = shared.team.process.freed() => only_storms = true,
-            () = tokio::time::sleep(pause) => {
-                only_storms = pause == storms::WATCH;
-                if !only_storms {
-                    control.borrow_mut().retry_binds();
-                    control.borrow_mut().tidy();
-                }
-            }
+            () = tokio::time::sleep(pause) => only_storms = pause == storms::WATCH,
         }
         // In a storm this thread wakes up every few milliseconds; the rest need not be looked at as often.
         if only_storms && told.elapsed() < BUSY {
             continue;
         }
         told = Instant::now();
-        control.borrow_mut().tell();
+        let mut control = control.borrow_mut();
+        control.retry_binds();
+        if told.duration_since(tidied) >= CALM {
+            tidied = told;
+            control.tidy();
+        }
+        control.tell();
     }
 }
 

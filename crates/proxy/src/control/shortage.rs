@@ -69,7 +69,7 @@ impl Shortages {
     /// start it is not known yet: the API, pods and listeners come later.
     fn follow(&mut self, now: Instant, team: &Team, upstreams: u64) {
         let current = team.ledger.ceiling();
-        if current.current + upstreams > 0 || self.looked.is_some_and(|at| now < at + LOOK) {
+        if current.current > 0 || upstreams > 0 || self.looked.is_some_and(|at| now < at + LOOK) {
             return;
         }
         self.looked = Some(now);

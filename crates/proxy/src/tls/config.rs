@@ -46,8 +46,8 @@ impl Terms {
 
 /// Makes a listener's terms.
 ///
-/// Each has tickets of its own key, and keeps sessions of its own: a ticket from a listener with other client validation, or from before its authorities or revocation
-/// lists changed, opens nothing here (CVE-2025-23419 is what happens otherwise).
+/// Each has tickets of its own key, and keeps sessions of its own: a ticket from a listener with other client validation, or from before its
+/// authorities or revocation lists changed, opens nothing here (CVE-2025-23419 is what happens otherwise).
 ///
 /// # Errors
 /// [`Unusable`], with the certificate's name if it is that.
