@@ -234,7 +234,9 @@ impl Control {
             }
             return;
         }
-        let keys: BTreeSet<PortKey> = self.wanted().into_keys().map(|key| key.port).collect();
+        // Those that nobody wants at the moment as well: who wants one again takes it as it is.
+        let wanted = self.wanted().into_keys().map(|key| key.port);
+        let keys: BTreeSet<PortKey> = wanted.chain(self.ports.keys().cloned()).collect();
         for key in keys {
             let Some(frame) = compile::frame(&self.model, &key, &self.registry) else { continue };
             let before = self.ports.get(&key).map(|port| port.config.load());
@@ -321,7 +323,7 @@ impl Control {
         }
     }
 
-    /// Does what can wait for a quiet moment.
+    /// Does what need not be done with every change.
     pub(crate) fn tidy(&mut self) {
         self.registry.tidy(&self.model);
     }
