@@ -1,4 +1,5 @@
 //! Many routes: declared at once, changed one after the other while requests flow. What that costs is measured by `cargo xtask scale`.
+#![allow(clippy::print_stderr, reason = "requests that failed are told one by one")]
 
 #[path = "scale/client.rs"]
 mod client;

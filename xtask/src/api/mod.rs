@@ -93,7 +93,7 @@ fn weir() -> Result<PathBuf> {
     Ok(Path::new(target).join("debug").join("weir"))
 }
 
-/// The rest of [`run`], where every port is free.
+/// The rest of [`run()`], where every port is free.
 pub(crate) fn inside(args: &[String]) -> Result<bool> {
     let [weir, folder, args @ ..] = args else { bail!("cargo xtask api is what starts this") };
     let options = Options::parse(args)?;
