@@ -108,8 +108,8 @@ fn step(typed: Typed<'_>, live: &Value, before: &Managers, configuration: &Confi
     take(&difference, &mut managers, &own);
     if let Some(mut own) = managers.take(who) {
         own.fields = without_servers(&own.fields);
-        // An entry's time is that of its last change.
-        if new != *live || last.is_none_or(|last| last.fields != own.fields) {
+        // What changes nothing happened at no time: who comes to share what is there has an entry without one.
+        if new != *live {
             own.time = Some(*now);
         }
         if !own.fields.is_empty() {

@@ -109,7 +109,7 @@ pub(crate) async fn create(
         admit::default(resource, &mut attempt, None);
         let managed = match &owner {
             Owner::Nobody => Managed::default(),
-            Owner::Writer(who) => owners::created(resource, &attempt, given.as_ref(), who),
+            Owner::Writer(who) => owners::created(resource, &object, &attempt, given.as_ref(), who),
             Owner::Applied(managers) => Managed::new(managers),
         };
         admit::allot(api, resource, &mut attempt, None)?;

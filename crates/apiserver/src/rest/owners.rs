@@ -1,5 +1,7 @@
 //! Who writes, and what that does to the owners of an object's fields.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::options::WriteOptions;
@@ -66,10 +68,18 @@ pub(super) fn updated(resource: &Resource, part: Part, old: &Stored, new: &Value
     }
 }
 
-/// The owners of a new object.
-pub(super) fn created(resource: &Resource, new: &Value, given: Option<&Value>, who: &Who) -> Managed {
+/// The owners of a new object. `asked` is the object as it came, before its defaults.
+pub(super) fn created(resource: &Resource, asked: &Value, new: &Value, given: Option<&Value>, who: &Who) -> Managed {
+    let mut new = Cow::Borrowed(new);
+    if resource.is("", "services")
+        && let Some(spec) = new.to_mut().get_mut("spec").and_then(Value::as_object_mut)
+    {
+        // Chosen with the address, not by the writer.
+        let chosen = |field: &str| asked.pointer(&format!("/spec/{field}")).is_none();
+        spec.retain(|field, _| !(matches!(field.as_str(), "ipFamilies" | "ipFamilyPolicy" | "clusterIPs") && chosen(field)));
+    }
     let before = given.and_then(|list| Managers::from_value(list).ok()).unwrap_or_default();
     let nothing = json!({"apiVersion": new.get("apiVersion"), "kind": new.get("kind")});
-    let managers = update(typed(resource), &nothing, new, before, who, now(), reset(resource, Part::Main));
+    let managers = update(typed(resource), &nothing, &new, before, who, now(), reset(resource, Part::Main));
     managers.map(|managers| Managed::new(&managers)).unwrap_or_default()
 }
