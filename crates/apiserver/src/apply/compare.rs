@@ -89,10 +89,10 @@ fn go_in(typed: Typed<'_>, old: Option<&Value>, new: Option<&Value>, inside: &mu
     }
 }
 
-fn fields(
+fn fields<'v>(
     typed: Typed<'_>,
-    old: Option<&Map<String, Value>>,
-    new: Option<&Map<String, Value>>,
+    old: Option<&'v Map<String, Value>>,
+    new: Option<&'v Map<String, Value>>,
     inside: &mut Difference,
 ) -> Result<(), String> {
     let mut one = |name: &str, old: Option<&Value>, new: Option<&Value>| -> Result<(), String> {
@@ -102,12 +102,16 @@ fn fields(
     };
     // What is always there comes and goes only with what it is part of.
     let blank = |side: Option<&Map<String, Value>>, name: &str| side.and_then(|_| typed.blank(name));
-    for (name, value) in old.into_iter().flatten() {
-        one(name, Some(value), new.and_then(|n| n.get(name)).or(blank(new, name).as_ref()))?;
-    }
-    for (name, value) in new.into_iter().flatten() {
-        if old.is_none_or(|o| !o.contains_key(name)) {
-            one(name, blank(old, name).as_ref(), Some(value))?;
+    let mut names: Vec<&String> = old.into_iter().chain(new).flat_map(Map::keys).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let value = |side: Option<&'v Map<String, Value>>| side.and_then(|fields| fields.get(name));
+        match (value(old), value(new)) {
+            (None, None) => {}
+            (Some(old), None) => one(name, Some(old), blank(new, name).as_ref())?,
+            (None, Some(new)) => one(name, blank(old, name).as_ref(), Some(new))?,
+            (old, new) => one(name, old, new)?,
         }
     }
     Ok(())

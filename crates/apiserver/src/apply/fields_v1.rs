@@ -41,7 +41,7 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut member, mut set, mut empty) = (false, FieldSet::default(), true);
+        let (mut member, mut branches, mut empty) = (false, Vec::new(), true);
         while let Some(key) = map.next_key::<String>()? {
             empty = false;
             let (marked, below) = map.next_value_seed(Self)?;
@@ -49,10 +49,10 @@ impl<'de> Visitor<'de> for Fields {
                 member = true;
                 continue;
             }
-            set.add(Branch { element: Element::parse(&key).map_err(A::Error::custom)?, member: marked, below });
+            branches.push(Branch { element: Element::parse(&key).map_err(A::Error::custom)?, member: marked, below });
         }
         // `{}` says that the path itself is in the set.
-        Ok((member || empty, set))
+        Ok((member || empty, FieldSet::of(branches)))
     }
 }
 

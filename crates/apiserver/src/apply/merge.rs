@@ -1,6 +1,6 @@
 //! Merging a configuration into an object.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value};
 
@@ -50,21 +50,22 @@ fn items(typed: Typed<'_>, shape: Shape<'_>, base: &[Value], config: &[Value]) -
     };
     let (left, right) = (elements(base)?, elements(config)?);
     // An item that stands in the base more than once is not merged with.
-    let of = |element: &Element| {
-        let mut places = left.iter().zip(base).filter(|(e, _)| *e == element).map(|(_, v)| v);
-        places.next().filter(|_| places.next().is_none())
-    };
-    let wanted: HashSet<String> = right.iter().map(Element::text).collect();
-    let is_wanted = |element: &Element| wanted.contains(&element.text());
-    let mut shared: VecDeque<&Element> = right.iter().filter(|e| left.contains(e)).collect();
+    let mut known: BTreeMap<&Element, Option<&Value>> = BTreeMap::new();
+    for (element, item) in left.iter().zip(base) {
+        known.entry(element).and_modify(|known| *known = None).or_insert(Some(item));
+    }
+    let of = |element: &Element| known.get(element).copied().flatten();
+    let wanted: BTreeSet<&Element> = right.iter().collect();
+    let is_wanted = |element: &Element| wanted.contains(element);
+    let mut shared: VecDeque<&Element> = right.iter().filter(|e| known.contains_key(e)).collect();
     let mut next = shared.pop_front();
-    let mut done: Vec<&Element> = Vec::new();
+    let mut done: BTreeSet<&Element> = BTreeSet::new();
     let mut merged = Vec::with_capacity(left.len().max(right.len()));
     let (mut l, mut r) = (0, 0);
     while l < left.len() || r < right.len() {
         if let (Some(element), Some(other)) = (left.get(l), right.get(r)) {
             if element == other {
-                done.push(element);
+                done.insert(element);
                 merged.extend(merge(child, of(element), config.get(r)).map_err(|e| format!("{element}{e}"))?);
                 (l, r) = (l + 1, r + 1);
                 next = shared.pop_front();
@@ -82,12 +83,12 @@ fn items(typed: Typed<'_>, shape: Shape<'_>, base: &[Value], config: &[Value]) -
                 l += 1;
                 continue;
             }
-            if done.contains(&element) {
+            if done.contains(element) {
                 l += 1;
             }
         }
         if let Some(element) = right.get(r) {
-            done.push(element);
+            done.insert(element);
             merged.extend(merge(child, of(element), config.get(r)).map_err(|e| format!("{element}{e}"))?);
             r += 1;
             if next == Some(element) {

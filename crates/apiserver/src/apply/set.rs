@@ -40,12 +40,22 @@ impl FieldSet {
         self.branches.get(at)
     }
 
+    /// A set of branches in any order: sorted once, however many they are.
+    pub(crate) fn of(mut branches: Vec<Branch>) -> Self {
+        branches.sort_by(|a, b| a.element.cmp(&b.element));
+        let mut set = Self::default();
+        for branch in branches {
+            set.add(branch);
+        }
+        set
+    }
+
     /// Adds a branch, or its members to the branch that is there.
     pub(crate) fn add(&mut self, branch: Branch) {
         if branch.is_empty() {
             return;
         }
-        // Walks go in order, mostly.
+        // Those who add many do so in order: anywhere else is a search and a move of all that follows.
         if self.branches.last().is_none_or(|last| last.element < branch.element) {
             self.branches.push(branch);
             return;

@@ -1,5 +1,7 @@
 //! The fields that a configuration sets.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::element::Element;
@@ -8,31 +10,36 @@ use super::typed::{Shape, Typed, item_element};
 
 /// Every field that `value` has. An item of a list and an entry of a map are owned themselves, a named field only through what is in it.
 pub(super) fn to_set(typed: Typed<'_>, value: &Value) -> FieldSet {
-    let mut set = FieldSet::default();
     let shape = typed.shape(value);
     match (shape, value) {
         (Shape::Map, Value::Object(fields)) => {
-            for (name, field) in fields {
-                let child = typed.field(name).unwrap_or(Typed::Free);
-                let (leaf, below) = one(child, field);
+            let branch = |(name, field): (&String, &Value)| {
+                let (leaf, below) = one(typed.field(name).unwrap_or(Typed::Free), field);
                 let empty = field.is_null() || field.as_object().is_some_and(serde_json::Map::is_empty);
-                set.add(Branch { element: Element::field(name), member: leaf || empty || !typed.names(name), below });
-            }
+                Branch { element: Element::field(name), member: leaf || empty || !typed.names(name), below }
+            };
+            FieldSet::of(fields.iter().map(branch).collect())
         }
         (Shape::Keyed(_) | Shape::Set, Value::Array(items)) => {
             let child = typed.items();
-            let elements: Vec<_> = items.iter().map(|item| item_element(shape, child, item)).collect();
-            for (item, element) in items.iter().zip(&elements) {
-                let Ok(element) = element else { continue };
-                // What is in items with the same key belongs to nobody in particular.
-                let twice = elements.iter().filter(|e| e.as_ref() == Ok(element)).count() > 1;
-                let below = if twice { FieldSet::default() } else { one(child, item).1 };
-                set.add(Branch { element: element.clone(), member: true, below });
+            let mut found: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
+            for item in items {
+                if let Ok(element) = item_element(shape, child, item) {
+                    found.entry(element).or_default().push(item);
+                }
             }
+            let branch = |(element, items): (Element, Vec<&Value>)| {
+                let below = match items.as_slice() {
+                    [item] => one(child, item).1,
+                    // What is in items with the same key belongs to nobody in particular.
+                    _ => FieldSet::default(),
+                };
+                Branch { element, member: true, below }
+            };
+            FieldSet::of(found.into_iter().map(branch).collect())
         }
-        _ => {}
+        _ => FieldSet::default(),
     }
-    set
 }
 
 /// Whether a value is one piece, and else what is in it.

@@ -213,3 +213,22 @@ async fn rules_that_would_run_for_hours_do_not_run() {
     world.post(path, &object(10)).await.expect(201);
     serves(&world).await;
 }
+
+#[tokio::test]
+async fn objects_of_many_fields_cost_no_more_than_their_size() {
+    let world = World::new().await;
+    // In no order.
+    let data: serde_json::Map<String, Value> = (0..60_000_u64).map(|n| (format!("k{}", n * 7919 % 60_000), json!("1"))).collect();
+    let many = map("a", Value::Object(data));
+    world.post(MAPS, &many).await.expect(201);
+    let path = format!("{MAPS}/a?fieldManager=m");
+    world.send("PATCH", &path, &APPLY, many.to_string()).await.expect(200);
+    world.send("PATCH", &path, &APPLY, map("a", json!({})).to_string()).await.expect(200);
+    let mut set = map("b", json!({}));
+    set["metadata"]["finalizers"] = (0..30_000_u64).map(|n| json!(format!("x.io/f{}", n * 7919 % 30_000))).collect();
+    for _ in 0..2 {
+        let answer = world.send("PATCH", &format!("{MAPS}/b?fieldManager=m"), &APPLY, set.to_string()).await;
+        assert!(matches!(answer.code, 200 | 201), "{}", answer.text.len());
+    }
+    serves(&world).await;
+}
