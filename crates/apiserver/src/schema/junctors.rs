@@ -33,7 +33,7 @@ impl Junctors {
             return;
         }
         errors.push(composite(path, "must validate at least one schema (anyOf)"));
-        errors.extend(nearest(found));
+        errors.extend(nearest(&self.any_of, found, value));
     }
 
     fn check_one(&self, value: &Value, path: &mut Path, errors: &mut Vec<FieldError>) {
@@ -45,7 +45,7 @@ impl Junctors {
             1 => {}
             0 => {
                 errors.push(composite(path, "must validate one and only one schema (oneOf). Found none valid"));
-                errors.extend(nearest(found));
+                errors.extend(nearest(&self.one_of, found, value));
             }
             n => errors.push(composite(path, &format!("must validate one and only one schema (oneOf). Found {n} valid alternatives"))),
         }
@@ -77,9 +77,22 @@ fn each(branches: &[Arc<Node>], value: &Value, path: &mut Path) -> Vec<Vec<Field
     branches.iter().map(|branch| failures(branch, value, path)).collect()
 }
 
-/// The failures of the branch with the fewest.
-fn nearest(found: Vec<Vec<FieldError>>) -> Vec<FieldError> {
-    found.into_iter().min_by_key(Vec::len).unwrap_or_default()
+/// The failures of the branch that has most to say about this value; of the first such.
+fn nearest(branches: &[Arc<Node>], found: Vec<Vec<FieldError>>, value: &Value) -> Vec<FieldError> {
+    let weighed = branches.iter().map(|branch| weight(branch, value)).zip(found).rev();
+    weighed.max_by_key(|(weight, _)| *weight).map(|(_, failures)| failures).unwrap_or_default()
+}
+
+/// How much of a branch is about this value.
+fn weight(branch: &Node, value: &Value) -> usize {
+    let junctors = branch.checks.as_ref().map(|checks| &checks.junctors);
+    let combined = junctors.is_some_and(|j| !j.all_of.is_empty() || !j.any_of.is_empty() || !j.one_of.is_empty());
+    let below: usize = match value {
+        Value::Object(fields) => fields.iter().filter_map(|(name, field)| Some(weight(branch.properties.get(name.as_str())?, field))).sum(),
+        Value::Array(items) => branch.items.iter().flat_map(|node| items.iter().map(|item| weight(node, item))).sum(),
+        _ => 0,
+    };
+    1 + usize::from(branch.format.is_some()) + usize::from(combined) + below
 }
 
 fn composite(path: &Path, what: &str) -> FieldError {

@@ -91,6 +91,8 @@ pub(super) fn is_whole(number: &Number) -> bool {
 /// The range of the node's format: `Checked value must be of type integer with format int32 in PATH`.
 pub(super) fn check_range(node: &Node, number: &Number, path: &str, errors: &mut Vec<FieldError>) {
     let (name, fits) = match node.kind {
+        // A fraction has the wrong type already, and there are two types that it could have had.
+        Type::IntOrString if !is_whole(number) => return,
         Type::Integer | Type::IntOrString => {
             let fits = match (whole(number).as_i64(), node.format.as_deref()) {
                 (Some(i), Some("int32")) => i32::try_from(i).is_ok(),
