@@ -199,3 +199,14 @@ fn formats() {
         assert!(!holds(format, bad), "{format} {bad}");
     }
 }
+
+#[test]
+fn of_alternatives_the_one_with_most_to_say_is_told() {
+    let either = schema(json!({"type": "object", "oneOf": [
+        {"properties": {"t": {"enum": ["A"]}, "v": {"format": "ipv4"}}},
+        {"properties": {"t": {"not": {"enum": ["A"]}}}},
+    ], "properties": {"t": {"type": "string"}, "v": {"type": "string"}}}));
+    let said = texts(&either.validate(&json!({"t": "A", "v": "x"}), None));
+    assert!(said.iter().any(|text| text == "v: Invalid value: \"x\": v in body must be of type ipv4: \"x\""), "{said:?}");
+    assert!(!said.iter().any(|text| text.contains("(not)")), "{said:?}");
+}
