@@ -22,6 +22,9 @@ use crate::rest::Reply;
 use crate::status::ApiError;
 use crate::store::{CommitError, Key, Stored};
 
+/// The version of Scales.
+const SCALE_VERSION: &str = "autoscaling/v1";
+
 /// Applies what the body says to an object, which is made when it is not there.
 pub(super) async fn patch(
     api: &Api,
@@ -91,7 +94,7 @@ pub(super) async fn patch(
 pub(super) async fn scale(api: &Api, request: &Request, resource: &Resource, key: &Key, place: &[String]) -> Result<Arc<Stored>, ApiError> {
     let options = WriteOptions::of_apply(&request.query)?;
     let scale = body::decode_applied(request)?;
-    check_type(&scale, "autoscaling/v1", "Scale")?;
+    check_type(&scale, SCALE_VERSION, "Scale")?;
     let replicas = super::scale::replicas(&scale, &key.name)?;
     let mut config = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": scale.get("metadata")});
     super::scale::set(&mut config, place, replicas.into());
@@ -140,7 +143,11 @@ impl Apply<'_> {
         match error {
             ApplyError::Typed(problem) => self.internal("failed to create typed patch object", &problem, ""),
             ApplyError::Merge(problem) => self.internal("failed to create typed live object", &problem, ""),
-            ApplyError::Conflicts(conflicts) => {
+            ApplyError::Conflicts(mut conflicts) => {
+                if self.part == Part::Scale {
+                    // Told as of the Scale that was applied.
+                    conflicts.iter_mut().for_each(|conflict| conflict.who.api_version = SCALE_VERSION.to_owned());
+                }
                 ApiError::new(409, "Conflict", Conflict::message(&conflicts)).with_causes(Conflict::causes(&conflicts))
             }
         }

@@ -66,6 +66,16 @@ impl Patch {
         }
     }
 
+    /// What is no longer of its kind cannot be decoded as it. Custom kinds, and strategic patches, leave that out of account.
+    fn check_kind(&self, resource: &Resource, patched: &Value) -> Result<(), ApiError> {
+        let text = |key: &str| patched.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (kind, version) = (text("kind"), text("apiVersion"));
+        if resource.is_custom() || matches!(self, Self::Strategic(_)) || (kind == resource.kind && version == resource.api_version()) {
+            return Ok(());
+        }
+        Err(self.refused(patched, &format!("no kind \"{kind}\" is registered for version \"{version}\" at this path")))
+    }
+
     /// 422 about the patch; its value is shown as the real server does: the patched object, or for a strategic patch the patch in
     /// the way Go prints a map.
     fn refused(&self, patched: &Value, why: &str) -> ApiError {
@@ -140,6 +150,7 @@ pub(super) async fn patch(
         // A JSON patch may go into the list of owners; the others replace it as a whole, if they name it.
         let whole = matches!(patch, Patch::Json(_)).then(|| old.whole());
         let patched = patch.apply(resource, &shown(resource, whole.as_ref().unwrap_or(&old.value)))?;
+        patch.check_kind(resource, &patched)?;
         let mut decoded = Decoded { object: patched.clone(), duplicates: Vec::new() };
         let found = admit::fields(resource, &mut decoded, options.validation).map_err(|e| match &e {
             // A strategic patch is merged without Go's JSON decoder, whose words differ.

@@ -78,6 +78,8 @@ async fn json_patch_works_and_other_types_are_refused() {
     let merge = |metadata: Value| json!({"metadata": metadata});
     let uid = world.merge(&path, &merge(json!({"uid": "mine"}))).await.expect(422);
     assert_eq!(uid.message(), "ConfigMap \"a\" is invalid: metadata.uid: Invalid value: \"mine\": field is immutable");
+    world.merge(&path, &json!({"kind": "Secret"})).await.expect(422);
+    world.merge(&path, &json!({"apiVersion": "v2"})).await.expect(422);
     world.merge(&path, &merge(json!({"deletionTimestamp": "2001-01-01T00:00:00Z"}))).await.expect(422);
     world.merge(&path, &merge(json!({"resourceVersion": "x"}))).await.expect(500);
     assert_eq!(patch(&world, &path, "application/json", &json!({})).await.expect(415).message(), "415: Unsupported Media Type");
