@@ -130,17 +130,17 @@ impl Book {
         limits.chain([&self.ceiling]).map(percent).max().unwrap_or(0)
     }
 
-    /// How near to a limit over the cell, or to the ceiling, the connections are, if one of them is `mark` percent full.
-    pub(crate) fn strain(&self, index: usize, mark: u64) -> Option<Strain> {
-        let limits = self.cells.get(index).expect(LIVE).limits.iter().filter_map(|&at| self.limits.get(at));
-        let strains = limits.chain([&self.ceiling]).filter_map(|limit| {
+    /// The limits over the cell, and the ceiling, that are `mark` percent full.
+    pub(crate) fn strains(&self, index: usize, mark: u64) -> Vec<Strain> {
+        let limits = self.cells.get(index).expect(LIVE).limits.iter().filter_map(|&at| Some((at, self.limits.get(at)?)));
+        let strains = limits.chain([(usize::MAX, &self.ceiling)]).filter_map(|(limit, entry)| {
             // The smallest count that is `mark` percent of the value.
-            let reached = u128::from(limit.value.max(1)) * u128::from(mark);
+            let reached = u128::from(entry.value.max(1)) * u128::from(mark);
             let reached = u64::try_from(reached.div_ceil(100)).unwrap_or(u64::MAX).max(1);
-            let percent = limit.current.saturating_mul(100) / limit.value.max(1);
-            (limit.current >= reached).then(|| Strain { percent, excess: limit.current - reached + 1 })
+            let percent = entry.current.saturating_mul(100) / entry.value.max(1);
+            (entry.current >= reached).then(|| Strain { limit, percent, excess: entry.current - reached + 1 })
         });
-        strains.reduce(|a, b| Strain { percent: a.percent.max(b.percent), excess: a.excess.max(b.excess) })
+        strains.collect()
     }
 
     pub(crate) fn set_ceiling(&mut self, name: Arc<str>, value: u64) {

@@ -85,12 +85,14 @@ pub struct Refusal {
     pub value: u64,
 }
 
-/// How near to its limits a cell is: see [`Ledger::strain`].
+/// A limit that is nearly full: see [`Ledger::strains`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strain {
-    /// How full the fullest limit is, in percent; more than 100 after its value was lowered.
+    /// Tells limits apart, until they are configured anew.
+    pub limit: usize,
+    /// How full it is, in percent; more than 100 after its value was lowered.
     pub percent: u64,
-    /// How many connections must end for all limits to be below the mark.
+    /// How many connections must end, in whichever of its cells, for it to be below the mark.
     pub excess: u64,
 }
 
@@ -156,9 +158,9 @@ impl Ledger {
         self.book.lock().fullness(cell.index)
     }
 
-    /// How near to the limits over `cell`, and to the ceiling, the connections are; none while all are less than `mark` percent full.
-    pub fn strain(&self, cell: &Cell, mark: u64) -> Option<Strain> {
-        self.book.lock().strain(cell.index, mark)
+    /// Which of the limits over `cell`, the ceiling among them, are at least `mark` percent full.
+    pub fn strains(&self, cell: &Cell, mark: u64) -> Vec<Strain> {
+        self.book.lock().strains(cell.index, mark)
     }
 
     /// How each limit stands, in the order of configuration.

@@ -307,8 +307,12 @@ impl Downstream {
                 self.link.set_phase(Phase::Silent);
             }
         }
-        if settings.timeouts.chosen.headers || settings.timeouts.chosen.request {
+        let chosen = settings.timeouts.chosen;
+        if chosen.headers || chosen.request {
             self.link.set_busy();
+        } else if chosen.tls_handshake {
+            // The handshake was not to be cut short; the silence after it may be.
+            self.link.set_phase(Phase::Silent);
         }
         // A client that says nothing must not hold a slot for as long as one that has asked for something.
         let first = self.link.tick_after(settings.timeouts.headers).min(self.link.idle_deadline(&config));

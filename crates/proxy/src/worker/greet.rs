@@ -245,9 +245,18 @@ async fn shake_hands(guest: Guest, listener: Arc<SecureListener>, heard: Heard) 
         }
     }
     // A certificate may have expired since, and revocation lists may: a ticket is no way around that.
-    if asks && secure.is_resumed() && !secure.session.listener.terms.still_trusts(secure.peer_certificates()) {
-        part(&link, &mut secure).await;
-        return Err(Turned::Away(|stats| &stats.wrong_certificate));
+    if asks && secure.is_resumed() {
+        match in_turn(&link, || secure.session.listener.terms.still_trusts(secure.peer_certificates())).await? {
+            Some(true) => {}
+            Some(false) => {
+                part(&link, &mut secure).await;
+                return Err(Turned::Away(|stats| &stats.wrong_certificate));
+            }
+            None => {
+                reset(secure.tcp());
+                return Err(Turned::Away(|stats| &stats.crowded));
+            }
+        }
     }
     // The client waits for the server's last word in TLS 1.2. In 1.3 there are only tickets, which can go with the first answer.
     if secure.must_flush() && !matches!(link.wait(|cx| secure.poll_flush(cx)).await, Ok(Ok(()))) {

@@ -14,6 +14,8 @@
 //! [`Patience::slow`]: crate::Patience::slow
 //! [`Patience::least_bytes_per_second`]: crate::Patience::least_bytes_per_second
 
+use std::collections::HashMap;
+
 use smallvec::SmallVec;
 use weir_limits::Strain;
 
@@ -27,25 +29,36 @@ const MARK: u64 = 90;
 impl Worker {
     /// Ends connections that others could use the places of.
     pub(super) fn relieve(&self, now: u32) {
-        let mut strained: SmallVec<[(usize, Strain); 8]> = SmallVec::new();
+        let mut strained: SmallVec<[(usize, Vec<Strain>); 8]> = SmallVec::new();
         for listening in self.sockets.borrow().values() {
             let config = listening.socket.config();
             let own = config.port.secure.is_empty().then_some(&config.port.cell);
             let hall = own.is_none().then_some(&self.team.hall);
             for cell in own.into_iter().chain(hall).chain(config.port.secure.iter().map(|it| &it.cell)) {
-                if let Some(strain) = self.team.ledger.strain(cell, MARK) {
-                    strained.push((cell.id(), strain));
+                let strains = self.team.ledger.strains(cell, MARK);
+                if !strains.is_empty() {
+                    strained.push((cell.id(), strains));
                 }
             }
         }
         // A port has a socket for each of its addresses.
         strained.sort_unstable_by_key(|(cell, _)| *cell);
         strained.dedup_by_key(|(cell, _)| *cell);
-        for (cell, strain) in strained {
-            let share = strain.excess.div_ceil(self.team.members.len() as u64);
-            let most = usize::try_from(share).unwrap_or(usize::MAX);
-            for (why, count) in self.timers.shed(cell, most, now, &self.bounds(strain.percent)) {
+        // A limit over several cells needs its excess to go once, wherever it goes.
+        let mut gone: HashMap<usize, u64> = HashMap::new();
+        let workers = self.team.members.len() as u64;
+        for (cell, strains) in strained {
+            let left = |it: &Strain| it.excess.div_ceil(workers).saturating_sub(gone.get(&it.limit).copied().unwrap_or_default());
+            let pressing = strains.iter().filter(|it| left(it) > 0);
+            let Some((percent, most)) = pressing.map(|it| (it.percent, left(it))).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))) else {
+                continue;
+            };
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            for (why, count) in self.timers.shed(cell, most, now, &self.bounds(percent)) {
                 self.team.process.shed(why, count);
+                for strain in &strains {
+                    *gone.entry(strain.limit).or_default() += count;
+                }
             }
         }
     }
