@@ -107,9 +107,12 @@ fn secure_listener() -> Listener {
         max_version: TlsVersion::V1_3,
         ciphers: Vec::new(),
         curves: Vec::new(),
+        signature_algorithms: Vec::new(),
+        fingerprints: Vec::new(),
         alpn: vec!["http/1.1".into()],
         client_validation: None,
         tickets: false,
+        sessions: false,
     };
     let mut client = ClientSettings::default();
     client.timeouts.idle = None;
