@@ -80,6 +80,16 @@ impl ObjectExt for Value {
     }
 }
 
+/// Whether lists and objects are inside each other for more than so many levels. Looks no deeper than that.
+pub(crate) fn is_deeper(value: &Value, levels: usize) -> bool {
+    let mut inside: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(list) => Box::new(list.iter()),
+        Value::Object(map) => Box::new(map.values()),
+        _ => return false,
+    };
+    levels == 0 || inside.any(|v| is_deeper(v, levels - 1))
+}
+
 /// Now, as the API writes times: RFC 3339, whole seconds, UTC.
 pub(crate) fn now() -> String {
     in_seconds(0)

@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use super::element::Element;
 use super::set::{Branch, FieldSet};
+use crate::object::is_deeper;
+
+/// Deeper than the fields of any object that is stored, and so little that the JSON parser (128 levels) can read back what they are in.
+const MAX_DEPTH: usize = 110;
 
 /// Reads a set from its text.
 pub(crate) fn parse(text: &str) -> Result<FieldSet, String> {
@@ -18,6 +22,9 @@ pub(crate) fn parse(text: &str) -> Result<FieldSet, String> {
 
 /// Reads a set from decoded JSON.
 pub(crate) fn from_value(value: &Value) -> Result<FieldSet, String> {
+    if is_deeper(value, MAX_DEPTH) {
+        return Err(format!("nested too deeply: at most {MAX_DEPTH} levels are allowed"));
+    }
     value.deserialize_map(Fields).map(|(_, set)| set).map_err(|e: serde_json::Error| e.to_string())
 }
 

@@ -4,6 +4,23 @@ use super::*;
 use crate::builtin::{self, Builtin};
 
 #[test]
+fn json_patches_do_not_outgrow_their_text() {
+    let patched = |operations: Vec<Value>| {
+        let mut object = json!({"a": {"b": "x".repeat(100)}});
+        json_patch(&mut object, &serde_json::from_value::<json_patch::Patch>(operations.into()).unwrap()).map(|()| object)
+    };
+    let copy = |n: usize| json!({"op": "copy", "from": "/a", "path": format!("/a/{n}")});
+    assert_eq!(patched((0..4).map(copy).collect()).unwrap().pointer("/a/3/2/1/0/b"), Some(&json!("x".repeat(100))));
+    assert!(patched((0..40).map(copy).collect()).unwrap_err().contains("copies more"), "each doubles the object");
+    let nest = |n: usize| json!({"op": "add", "path": "/c".repeat(n + 1), "value": {}});
+    assert!(patched((0..100).map(nest).collect()).is_ok());
+    assert!(patched((0..5000).map(nest).collect()).unwrap_err().contains("too deeply"));
+    let there_and_back = [json!({"op": "move", "from": "/a", "path": "/d"}), json!({"op": "move", "from": "/d", "path": "/a"})];
+    assert!(patched(vec![there_and_back; 1000].concat()).is_ok());
+    assert!(patched(vec![json!({"op": "copy", "from": "/none", "path": "/d"})]).is_err());
+}
+
+#[test]
 fn merge_patches_follow_rfc_7386() {
     // The cases of appendix A.
     for (target, patch, result) in [

@@ -8,7 +8,7 @@ use super::services;
 use crate::api::Api;
 use crate::builtin::{TypeError, meta};
 use crate::crd;
-use crate::object::ObjectExt;
+use crate::object::{ObjectExt, is_deeper};
 use crate::registry::{Origin, Resource};
 use crate::schema::FieldError;
 use crate::status::ApiError;
@@ -102,15 +102,6 @@ pub(crate) fn validate(resource: &Resource, object: &Value, old: Option<&Value>)
         errors.extend(crd::validate(object, old));
     }
     if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&resource.group, &resource.kind, object.name(), &errors)) }
-}
-
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let mut inside: Box<dyn Iterator<Item = &Value>> = match value {
-        Value::Array(list) => Box::new(list.iter()),
-        Value::Object(map) => Box::new(map.values()),
-        _ => return false,
-    };
-    levels == 0 || inside.any(|v| is_deeper(v, levels - 1))
 }
 
 fn new_finalizers(object: &Value, old: &Value) -> Option<FieldError> {

@@ -60,7 +60,7 @@ impl Patch {
             },
             Self::Json(operations) => {
                 let mut object = object.clone();
-                json_patch::patch(&mut object, operations).map_err(|_| unprocessable())?;
+                patch::json_patch(&mut object, operations).map_err(|_| unprocessable())?;
                 Ok(object)
             }
         }
@@ -103,7 +103,12 @@ fn unknown_type() -> ApiError {
 /// The operations of a JSON patch. What is no operation is found where it would be applied, as by the real server.
 fn operations(body: &[u8]) -> Result<json_patch::Patch, ApiError> {
     let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::bad_request("invalid JSON patch"))?;
-    if let Value::Array(_) = value {
+    if let Value::Array(operations) = &value {
+        let (max, count) = (patch::MAX_OPERATIONS, operations.len());
+        if count > max {
+            let why = format!("Request entity too large: The allowed maximum operations in a JSON patch is {max}, got {count}");
+            return Err(ApiError::new(413, "RequestEntityTooLarge", why));
+        }
         return serde_json::from_value(value).map_err(|_| unprocessable());
     }
     let found = kind(&value);

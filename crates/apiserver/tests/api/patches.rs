@@ -115,6 +115,26 @@ async fn patches_cannot_nest_an_object_deeper_than_it_can_be_read_back() {
     let deeper = json!([{"op": "add", "path": format!("/status{}", "/a".repeat(90)), "value": nest(60)}]);
     let refused = patch(&world, &path, JSON, &deeper).await.expect(400);
     assert!(refused.message().contains("nested too deeply"), "{}", refused.message());
+    // Nor may what is told of the owners, wherever it is put.
+    let whole = format!("{WIDGETS}/w");
+    let fields = |levels: usize| (0..levels).fold(json!({}), |inner, _| json!({"f:a": inner}));
+    let place = "/metadata/managedFields/0/fieldsV1".to_owned();
+    let deeper = json!([
+        {"op": "replace", "path": place, "value": fields(80)},
+        {"op": "add", "path": format!("{place}{}", "/f:a".repeat(80)), "value": fields(60)},
+    ]);
+    patch(&world, &whole, JSON, &deeper).await.expect(200);
     let world = world.restart().await;
     world.get(&path).await.expect(200);
+}
+
+#[tokio::test]
+async fn json_patches_are_bounded() {
+    let world = World::new().await;
+    world.post(MAPS, &map("a", json!({"k": "1"}))).await.expect(201);
+    let path = format!("{MAPS}/a");
+    let copy = |n: usize| json!({"op": "copy", "from": "/data", "path": format!("/data/{n}")});
+    patch(&world, &path, JSON, &(0..60).map(copy).collect()).await.expect(422);
+    let many = json!(vec![json!({"op": "test", "path": "/kind", "value": "ConfigMap"}); 10_001]);
+    assert!(patch(&world, &path, JSON, &many).await.expect(413).message().ends_with("is 10000, got 10001"));
 }
