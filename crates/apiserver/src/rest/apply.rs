@@ -96,7 +96,13 @@ pub(super) async fn scale(api: &Api, request: &Request, resource: &Resource, key
     let scale = body::decode_applied(request)?;
     check_type(&scale, SCALE_VERSION, "Scale")?;
     let replicas = super::scale::replicas(&scale, &key.name)?;
-    let mut config = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": scale.get("metadata")});
+    let mut config = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": {}});
+    // Of the rest of its metadata a Scale changes nothing.
+    for field in ["name", "namespace", "uid", "resourceVersion"] {
+        if let Some(value) = scale.meta(field) {
+            config.set_meta(field, value.clone());
+        }
+    }
     super::scale::set(&mut config, place, replicas.into());
     let who = owners::who(request, &options, resource, Part::Scale, Operation::Apply);
     let apply = Apply { resource, config: &config, who, force: options.force, part: Part::Scale };

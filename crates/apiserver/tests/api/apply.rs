@@ -219,7 +219,10 @@ async fn a_scale_is_applied() {
         |replicas: u32| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "w"}, "spec": {"replicas": replicas}});
     let refused = apply(&world, &format!("{path}/scale"), "auto", &scale(2)).await.expect(409);
     assert_eq!(refused.message(), "Apply failed with 1 conflict: conflict with \"hand\" using autoscaling/v1: .spec.replicas");
-    let forced = apply(&world, &format!("{path}/scale?force=true"), "auto", &scale(2)).await.expect(200);
+    let mut labelled = scale(2);
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    let forced = apply(&world, &format!("{path}/scale?force=true"), "auto", &labelled).await.expect(200);
+    assert_eq!(world.get(&path).await.at("/metadata/labels"), &Value::Null, "a Scale says how many, and nothing else");
     assert_eq!((forced.at("/kind"), forced.at("/spec/replicas")), (&json!("Scale"), &json!(2)));
     assert_eq!(owners(&world.get(&path).await)[0], r#"auto Apply scale: {"f:spec":{"f:replicas":{}}}"#);
     apply(&world, &format!("{path}/scale"), "auto", &widget("w", json!({}))).await.expect(400);
