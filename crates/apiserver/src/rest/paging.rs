@@ -81,6 +81,8 @@ pub(super) fn page(
     }
     let exact = query.get("resourceVersionMatch") == Some("Exact");
     let past = match &token {
+        // A version that is not there yet: the token is of a server whose state has been put back since.
+        Some(token) if u64::try_from(token.rv).is_ok_and(|version| version > api.store.version()) => return Err(expired(Some(token))),
         Some(token) => u64::try_from(token.rv).ok(),
         None if exact => query.get("resourceVersion").and_then(|version| version.parse().ok()),
         None => None,
