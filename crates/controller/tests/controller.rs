@@ -204,7 +204,7 @@ async fn refusals_become_events_of_the_policy_and_the_gateway() {
     let mut plane = rig.line().await;
     rig.take(&mut plane).await;
     let limit = rig.model.limits.values().next().expect("a limit").clone();
-    let refused = |count| {
+    let refused = |count, total| {
         Answer::Refused(Refused {
             limit: limit.name.clone(),
             gateway: limit.gateway.clone(),
@@ -212,12 +212,12 @@ async fn refusals_become_events_of_the_policy_and_the_gateway() {
             max: 5,
             current: 5,
             refused: count,
-            total: count,
+            total,
             last_client: "127.0.0.1:4000".parse().expect("an address"),
         })
     };
-    for count in [1, 2] {
-        plane.1.send(refused(count)).await.expect("listened to");
+    for (count, total) in [(1, 1), (2, 3)] {
+        plane.1.send(refused(count, total)).await.expect("listened to");
     }
     let two = |api: &Api| Some(api.all(EVENTS)).filter(|it| it.len() == 2 && it.iter().all(|event| event["count"] == 2));
     for event in rig.api.until("two Events", two).await {
