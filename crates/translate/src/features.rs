@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 
 /// The names, in order. The conformance suite takes its tests from them and must pass them all: `cargo xtask conformance`.
-pub const SUPPORTED_FEATURES: [&str; 28] = [
+pub const SUPPORTED_FEATURES: [&str; 27] = [
     "Gateway",
     "GatewayAddressEmpty",
     "GatewayFrontendClientCertificateValidation",
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
-    "GatewayInfrastructure",
     "GatewayPort8080",
     "GatewayStaticAddresses",
     "HTTPRoute",
