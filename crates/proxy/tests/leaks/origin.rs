@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 /// What the backend has sent of `/big` when it cannot go on.
@@ -26,7 +26,7 @@ enum Then {
 
 /// The backend and its gate: requests for `/gate` are answered when that is open.
 pub async fn start() -> (SocketAddr, watch::Sender<bool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen();
     let (address, (gate, opened)) = (listener.local_addr().unwrap(), watch::channel(false));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -34,6 +34,14 @@ pub async fn start() -> (SocketAddr, watch::Sender<bool>) {
         }
     });
     (address, gate)
+}
+
+/// Listens with room for a whole crowd: where the kernel's queue overflows, it drops the last step of a handshake, and the one who connected
+/// waits for many seconds.
+pub fn listen() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(4096).unwrap()
 }
 
 /// Where nobody listens.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::crowd::*;
 use super::support::*;
@@ -26,7 +26,7 @@ struct Witness {
 impl Witness {
     /// Answers each request after `delay`.
     async fn start(delay: Duration) -> (std::net::SocketAddr, Arc<Self>) {
-        let (witness, listener) = (Arc::<Self>::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (witness, listener) = (Arc::<Self>::default(), super::origin::listen());
         let (address, kept) = (listener.local_addr().unwrap(), witness.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
