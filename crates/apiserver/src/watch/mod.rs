@@ -1,7 +1,8 @@
 //! Watches: what there is, then what changes, one JSON line per event.
 //!
 //! A watch holds a position, not a queue: it reads the shelf's window of events when it can send. One that falls out of the window is
-//! told so (410) and ends, so that a slow client costs no memory.
+//! told so (410) and ends. So a slow client makes nothing queue up; until it has read the list that a watch may begin with, it keeps that
+//! list's objects in memory.
 
 mod filter;
 
