@@ -31,6 +31,10 @@ use filter::{Kind, Seen};
 const CHUNK: usize = 16;
 /// How often an idle watch that asked for them gets a bookmark.
 const BOOKMARK: Duration = Duration::from_secs(60);
+/// It also gets one when so many events, or so many bytes of them, have gone by that its selection leaves out: a quarter of the shelf's window.
+/// Otherwise the version that its client comes back with, when the connection breaks, could be older than the window.
+const PASSED_EVENTS: usize = 1024;
+const PASSED_BYTES: usize = 2 << 20;
 
 /// The real server refuses a version that is no number later for a watch than for a list, where it no longer knows whose fault it is.
 fn refused_version(mut error: ApiError) -> ApiError {
@@ -68,6 +72,7 @@ pub(crate) fn serve(
         bookmarks: query.flag("allowWatchBookmarks"),
         initial: false,
         next_bookmark: Instant::now() + BOOKMARK,
+        passed: Passed::default(),
         deadline: Instant::now() + timeout(query)?,
         sent_columns: false,
         ended: false,
@@ -148,9 +153,18 @@ struct Watch {
     /// What there was at the beginning is still being told.
     initial: bool,
     next_bookmark: Instant,
+    /// Since the client was last told a version.
+    passed: Passed,
     deadline: Instant,
     sent_columns: bool,
     ended: bool,
+}
+
+/// Events that the selection leaves out.
+#[derive(Debug, Default)]
+struct Passed {
+    events: usize,
+    bytes: usize,
 }
 
 /// An event that waits for the client to read; rendered only then.
@@ -173,7 +187,7 @@ impl Watch {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.api.stop.is_cancelled() || Instant::now() >= self.deadline {
-                return None;
+                return self.last_word();
             }
             if let Some(line) = self.lines.pop_front() {
                 return Some(self.render(&line));
@@ -190,21 +204,33 @@ impl Watch {
                     self.ended = true;
                     return Some(event("ERROR", &gone.body()));
                 }
-                Ok(more) if more || !self.lines.is_empty() => continue,
-                Ok(_) => {}
+                Ok(_) if !self.lines.is_empty() => continue,
+                Ok(_) if self.bookmarks && self.bookmark_is_due() => return Some(self.bookmark(false)),
+                Ok(true) => continue,
+                Ok(false) => {}
             }
             let bookmark = self.bookmarks.then_some(self.next_bookmark);
             tokio::select! {
                 changed = self.changed.changed() => if changed.is_err() { return None },
                 served = self.served.changed() => if served.is_err() || !self.is_served() { return None },
-                () = self.api.stop.cancelled() => return None,
-                () = tokio::time::sleep_until(self.deadline) => return None,
-                () = tokio::time::sleep_until(bookmark.unwrap_or(self.deadline)), if bookmark.is_some() => {
-                    self.next_bookmark = Instant::now() + BOOKMARK;
-                    return Some(self.bookmark(false));
-                }
+                () = self.api.stop.cancelled() => {}
+                () = tokio::time::sleep_until(bookmark.unwrap_or(self.deadline).min(self.deadline)) => {}
             }
         }
+    }
+
+    fn bookmark_is_due(&self) -> bool {
+        self.passed.events >= PASSED_EVENTS || self.passed.bytes >= PASSED_BYTES || Instant::now() >= self.next_bookmark
+    }
+
+    /// When time is up: a bookmark, so that the client comes back with a version that is as young as can be. Not when it has not read what it was
+    /// to be told, which the bookmark would pass over.
+    fn last_word(&mut self) -> Option<Bytes> {
+        if !self.bookmarks || self.initial || !self.lines.is_empty() || std::mem::replace(&mut self.ended, true) {
+            return None;
+        }
+        self.read().ok()?;
+        self.lines.is_empty().then(|| self.bookmark(false))
     }
 
     /// A deleted definition takes its watches with it.
@@ -225,6 +251,10 @@ impl Watch {
             let inside = |o: &Stored| self.namespace.as_deref().is_none_or(|n| n == o.value.namespace()) && self.selector.matches(&o.value);
             if let Some(Seen { kind, object }) = filter::seen(&happened, inside) {
                 self.lines.push_back(Line { kind, object, version: happened.version });
+                self.passed = Passed::default();
+            } else {
+                self.passed.events += 1;
+                self.passed.bytes += happened.size;
             }
         }
         Ok(more)
@@ -258,7 +288,9 @@ impl Watch {
     }
 
     /// A version to come back with. `initial`: everything that was there at the beginning has been told.
-    fn bookmark(&self, initial: bool) -> Bytes {
+    fn bookmark(&mut self, initial: bool) -> Bytes {
+        self.passed = Passed::default();
+        self.next_bookmark = Instant::now() + BOOKMARK;
         let (kind, api_version) = match self.accept.shape {
             Shape::Table(meta) => ("Table", format!("meta.k8s.io/{meta}")),
             Shape::Partial(meta) => ("PartialObjectMetadata", format!("meta.k8s.io/{meta}")),

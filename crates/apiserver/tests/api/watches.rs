@@ -110,6 +110,32 @@ async fn a_watch_list_tells_when_it_has_told_all() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_with_the_version_to_come_back_with() {
+    let world = World::new().await;
+    let mut watch = world.watch(&format!("{MAPS}?labelSelector=a&timeoutSeconds=1&allowWatchBookmarks=true")).await;
+    let made = world.post(MAPS, &map("a", json!({}))).await.expect(201);
+    let end = watch.next().await;
+    assert_eq!(end["type"], "BOOKMARK");
+    let version = |object: &serde_json::Value| object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(version(&end["object"]) >= version(&made.body), "{end}");
+    assert!(watch.next().await.is_null());
+    let answer = world.get(&format!("{MAPS}?watch=true&labelSelector=a&timeoutSeconds=1")).await.expect(200);
+    assert_eq!(answer.text, "", "for those who ask for bookmarks alone");
+}
+
+#[tokio::test]
+async fn a_watch_that_leaves_out_much_is_told_where_it_is() {
+    let world = World::new().await;
+    let mut watch = world.watch(&format!("{MAPS}?labelSelector=a&allowWatchBookmarks=true")).await;
+    let text = "x".repeat(900_000);
+    // More than a quarter of the window, less than half of it.
+    for name in ["a", "b", "c"] {
+        world.post(MAPS, &map(name, json!({"k": text}))).await.expect(201);
+    }
+    assert_eq!(watch.next().await["type"], "BOOKMARK");
+}
+
+#[tokio::test]
 async fn tables_are_watched_with_one_heading() {
     let world = World::new().await;
     world.post(MAPS, &map("a", json!({}))).await.expect(201);
