@@ -11,7 +11,7 @@ use crate::apply::Managed;
 use crate::hooks::Hooks;
 use crate::registry::{CRDS, NAMESPACES, Registry, Resource};
 use crate::status::ApiError;
-use crate::store::{Change, CommitError, Expect, Key, Store, Stored};
+use crate::store::{Change, CommitError, Expect, Key, Store, Stored, Unkept};
 
 /// The inside of a server.
 pub(crate) struct Api {
@@ -114,7 +114,16 @@ impl From<CommitError> for ApiError {
                 error
             }
             CommitError::Disk(_) => Self::internal(error.to_string()),
+            // A cluster's answer, in its words.
+            CommitError::TooLarge => Self::new(500, "", error.to_string()),
+            CommitError::Unkept(error) => error.into(),
             CommitError::Closed => Self::new(503, "ServiceUnavailable", error.to_string()),
         }
+    }
+}
+
+impl From<Unkept> for ApiError {
+    fn from(error: Unkept) -> Self {
+        Self::internal(error.to_string())
     }
 }

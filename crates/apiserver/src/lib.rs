@@ -28,7 +28,6 @@ mod store;
 pub mod strangers;
 pub mod table;
 mod watch;
-mod whole;
 
 pub use hooks::{Hooks, LiveColumns, LogError, LogRequest, LogStream, PodLogs, Refusal};
 pub use start::{Config, Server, StartError};

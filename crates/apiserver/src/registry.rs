@@ -219,6 +219,7 @@ pub(crate) struct Registry {
     by_path: HashMap<(String, String, String), Arc<Resource>>,
     defined: Vec<Arc<Defined>>,
     documents: OnceLock<BTreeMap<String, Document>>,
+    swagger: OnceLock<Document>,
     discovery: OnceLock<Discovery>,
 }
 
@@ -233,7 +234,7 @@ impl Registry {
         defined.sort_by_key(|d| group_and_plural(d));
         resources.extend(defined.iter().flat_map(|d| d.resources.iter().cloned()));
         let by_path = resources.iter().map(|r| ((r.group.clone(), r.version.clone(), r.plural.clone()), Arc::clone(r))).collect();
-        Self { resources, by_path, defined, documents: OnceLock::new(), discovery: OnceLock::new() }
+        Self { resources, by_path, defined, documents: OnceLock::new(), swagger: OnceLock::new(), discovery: OnceLock::new() }
     }
 
     /// Everything served, in discovery order.
@@ -254,6 +255,11 @@ impl Registry {
         self.discovery.get_or_init(|| Discovery::new(&self.resources))
     }
 
+    /// The one document of OpenAPI v2; made when first asked for.
+    pub(crate) fn swagger(&self, version: &str) -> &Document {
+        self.swagger.get_or_init(|| Document::new(&openapi::swagger(self.documents().values(), version)))
+    }
+
     /// OpenAPI documents by path (`apis/apps/v1`); made when first asked for.
     pub(crate) fn documents(&self) -> &BTreeMap<String, Document> {
         self.documents.get_or_init(|| {
@@ -261,9 +267,10 @@ impl Registry {
             for builtin in self.resources.iter().filter_map(|r| r.builtin()) {
                 kinds.entry((builtin.group.to_owned(), builtin.version.to_owned())).or_default().push(Described::Builtin(builtin));
             }
-            for defined in &self.defined {
+            let crds: Vec<Value> = self.defined.iter().map(|defined| defined.object.value()).collect();
+            for (defined, crd) in self.defined.iter().zip(&crds) {
                 for resource in &defined.resources {
-                    let described = Described::Custom { crd: &defined.object.value, version: &resource.version };
+                    let described = Described::Custom { crd, version: &resource.version };
                     kinds.entry((resource.group.clone(), resource.version.clone())).or_default().push(described);
                 }
             }
@@ -282,19 +289,19 @@ fn group_and_plural(defined: &Defined) -> (String, String) {
 }
 
 fn define(crd: &Arc<crate::store::Stored>, before: Option<&Registry>) -> Option<Arc<Defined>> {
-    let (uid, generation) = (crd.value.uid(), crd.value.generation());
+    let (uid, generation) = (crd.uid(), crd.head().generation());
     let same = before.and_then(|b| b.defined.iter().find(|d| d.uid == uid && d.generation == generation));
     if let Some(same) = same {
         return Some(Arc::clone(same));
     }
-    match Resource::from_crd(&crd.value) {
+    match Resource::from_crd(&crd.value()) {
         Ok(resources) => {
             let resources = resources.into_iter().map(Arc::new).collect();
             Some(Arc::new(Defined { uid: uid.to_owned(), generation, object: Arc::clone(crd), resources }))
         }
         // Checked before it was stored: only a database of a newer version brings us here.
         Err((field, reason)) => {
-            tracing::error!(crd = crd.value.name(), field, reason, "a stored CRD cannot be served");
+            tracing::error!(crd = crd.name(), field, reason, "a stored CRD cannot be served");
             None
         }
     }

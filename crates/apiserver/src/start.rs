@@ -22,7 +22,7 @@ use crate::rest::create::{Owner, create};
 use crate::rest::update::{Made, Part, change};
 use crate::server::{Front, Identity, accept_loop};
 use crate::status::ApiError;
-use crate::store::{Key, OpenError, Store, Stored};
+use crate::store::{Key, OpenError, Parsed, Store};
 
 /// The Kubernetes version whose behaviour clients shall expect: one that stock kubectl of several releases gets along with.
 const KUBERNETES: &str = "v1.33.0";
@@ -226,7 +226,7 @@ async fn define(api: &Api, name: &str, crd: Value) -> Result<(), ApiError> {
     if api.store.get(&key).is_none() {
         return create(api, resource, crd, false, Owner::Nobody).await.map(drop);
     }
-    let make = |old: &Stored| {
+    let make = |old: &Parsed| {
         let mut new = old.value.clone();
         crate::object::set_or_remove(&mut new, "spec", crd.get("spec"));
         for map in ["annotations", "labels"] {

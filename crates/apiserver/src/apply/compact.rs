@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::io::Write;
 use std::sync::Arc;
 
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
-use super::fields_v1::{self, Text};
+use super::fields_v1;
 use super::managers::{Entry, Managers, Who};
 
 /// Interned texts are looked through for unused ones when there are this many, and then when there are twice as many as were left.
@@ -50,9 +50,28 @@ impl Managed {
         Managers { entries: self.entries().iter().filter_map(entry).collect() }
     }
 
+    /// Writes JSON as `metadata.managedFields` has it.
+    pub(crate) fn write(&self, json: &mut Vec<u8>) {
+        json.push(b'[');
+        for (index, entry) in self.entries().iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            entry.write(json);
+        }
+        json.push(b']');
+    }
+
     /// As `metadata.managedFields` has it.
     pub(crate) fn to_value(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        let mut json = Vec::with_capacity(self.size());
+        self.write(&mut json);
+        serde_json::from_slice(&json).unwrap_or_default()
+    }
+
+    /// Bytes of its JSON, about.
+    pub(crate) fn size(&self) -> usize {
+        self.entries().iter().map(|kept| kept.fields.len() + 192).sum()
     }
 
     /// Takes `managedFields` out of an object's metadata.
@@ -74,33 +93,32 @@ impl Managed {
     }
 }
 
-impl Serialize for Managed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.entries().len()))?;
-        for entry in self.entries() {
-            list.serialize_element(entry)?;
+impl Kept {
+    fn write(&self, json: &mut Vec<u8>) {
+        let Who { manager, operation, api_version, subresource } = &*self.who;
+        for (field, text) in
+            [("{\"manager\":", manager.as_str()), (",\"operation\":", operation.as_str()), (",\"apiVersion\":", api_version)]
+        {
+            json.extend_from_slice(field.as_bytes());
+            quote(text, json);
         }
-        list.end()
+        if let Some(time) = self.time.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()) {
+            // Memory takes all that is written to it; whole seconds have no fraction.
+            let _ = write!(json, ",\"time\":\"{time}\"");
+        }
+        json.extend_from_slice(b",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":");
+        json.extend_from_slice(self.fields.as_bytes());
+        if !subresource.is_empty() {
+            json.extend_from_slice(b",\"subresource\":");
+            quote(subresource, json);
+        }
+        json.push(b'}');
     }
 }
 
-impl Serialize for Kept {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Who { manager, operation, api_version, subresource } = &*self.who;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("manager", manager)?;
-        map.serialize_entry("operation", operation.as_str())?;
-        map.serialize_entry("apiVersion", api_version)?;
-        if let Some(time) = self.time.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()) {
-            map.serialize_entry("time", &time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
-        }
-        map.serialize_entry("fieldsType", "FieldsV1")?;
-        map.serialize_entry("fieldsV1", &Text(&self.fields))?;
-        if !subresource.is_empty() {
-            map.serialize_entry("subresource", subresource)?;
-        }
-        map.end()
-    }
+fn quote(text: &str, json: &mut Vec<u8>) {
+    // Any text can be written, and memory takes all that is written to it.
+    let _ = serde_json::to_writer(json, text);
 }
 
 /// Makes equal texts and managers one.
@@ -127,8 +145,9 @@ impl Interner {
     }
 }
 
+/// Values that are kept once, however many need them.
 #[derive(Debug)]
-struct Shared<T: ?Sized> {
+pub(crate) struct Shared<T: ?Sized> {
     known: HashSet<Arc<T>>,
     sweep_at: usize,
 }
@@ -140,7 +159,8 @@ impl<T: ?Sized> Default for Shared<T> {
 }
 
 impl<T: ?Sized + Hash + Eq> Shared<T> {
-    fn one(&mut self, value: &Arc<T>) -> Arc<T> {
+    /// The same value, the one that others have too.
+    pub(crate) fn one(&mut self, value: &Arc<T>) -> Arc<T> {
         if let Some(known) = self.known.get(value) {
             return Arc::clone(known);
         }

@@ -1,10 +1,8 @@
 //! `FieldsV1`: the JSON in which sets of fields are exchanged.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
-use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::element::Element;
@@ -85,53 +83,4 @@ fn write(set: &FieldSet, member: bool, out: &mut String) {
         write(&branch.below, branch.member, out);
     }
     out.push('}');
-}
-
-/// Serializes the JSON text of a set as the object that it is, into whatever format.
-pub(super) struct Text<'a>(pub(super) &'a str);
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Nested(RefCell::new(Some(&mut serde_json::Deserializer::from_str(self.0)))).serialize(serializer)
-    }
-}
-
-/// An object that is read while it is written.
-struct Nested<D>(RefCell<Option<D>>);
-
-impl<'de, D: Deserializer<'de>> Serialize for Nested<D> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let taken = self.0.borrow_mut().take();
-        let source = taken.ok_or_else(|| S::Error::custom("fields are written once"))?;
-        source.deserialize_map(Copy(serializer)).map_err(S::Error::custom)
-    }
-}
-
-struct Copy<S>(S);
-
-impl<'de, S: Serializer> Visitor<'de> for Copy<S> {
-    type Value = S::Ok;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of fields")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<S::Ok, A::Error> {
-        let mut map = self.0.serialize_map(None).map_err(A::Error::custom)?;
-        while let Some(key) = source.next_key::<String>()? {
-            map.serialize_key(&key).map_err(A::Error::custom)?;
-            source.next_value_seed(Into(&mut map))?;
-        }
-        map.end().map_err(A::Error::custom)
-    }
-}
-
-struct Into<'m, M>(&'m mut M);
-
-impl<'de, M: SerializeMap> DeserializeSeed<'de> for Into<'_, M> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
-        self.0.serialize_value(&Nested(RefCell::new(Some(source)))).map_err(D::Error::custom)
-    }
 }

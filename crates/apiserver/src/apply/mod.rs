@@ -30,7 +30,7 @@ mod update;
 mod validate;
 
 pub(crate) use applying::{Applied, ApplyError, Configuration, apply};
-pub(crate) use compact::{Interner, Managed};
+pub(crate) use compact::{Interner, Managed, Shared};
 pub(crate) use conflict::Conflict;
 pub(crate) use managers::{Managers, Operation, Who};
 pub(crate) use typed::Typed;

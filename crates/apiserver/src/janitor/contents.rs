@@ -14,7 +14,7 @@ use crate::store::Key;
 
 /// Deletes a terminating namespace's content; with the last of it, the namespace.
 pub(super) async fn namespace(api: &Api, key: &Key) -> Result<(), ApiError> {
-    if api.store.get(key).is_none_or(|n| !n.value.is_deleting()) {
+    if api.store.get(key).is_none_or(|n| !n.is_deleting()) {
         return Ok(());
     }
     let contents = api.store.keys_in(&key.name);
@@ -35,13 +35,13 @@ pub(super) async fn namespace(api: &Api, key: &Key) -> Result<(), ApiError> {
 
 /// Deletes the objects of a CRD that is being deleted; with the last of them, the CRD.
 pub(super) async fn definition(api: &Api, key: &Key) -> Result<(), ApiError> {
-    let Some(crd) = api.store.get(key).filter(|crd| crd.value.is_deleting()) else { return Ok(()) };
+    let Some(crd) = api.store.parsed(key).filter(|crd| crd.is_deleting()) else { return Ok(()) };
     let text = |pointer: &str| crd.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let shelf = format!("{}/{}", text("/spec/group"), text("/spec/names/plural"));
     let keys = || -> Vec<Key> {
         let (objects, _) = api.store.list(&shelf, None);
         let shelf = shelf.as_str().into();
-        objects.iter().map(|o| Key::new(&shelf, o.value.namespace(), o.value.name())).collect()
+        objects.iter().map(|o| Key::new(&shelf, o.namespace(), o.name())).collect()
     };
     empty(api, keys()).await?;
     if keys().is_empty() { finish(api, key, CLEANUP).await } else { Ok(()) }
@@ -52,7 +52,7 @@ async fn empty(api: &Api, keys: Vec<Key>) -> Result<(), ApiError> {
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     for key in keys {
         let Some(resource) = registry.by_shelf(&key.shelf) else { continue };
-        if api.store.get(&key).is_some_and(|o| o.value.is_deleting()) {
+        if api.store.get(&key).is_some_and(|o| o.is_deleting()) {
             continue;
         }
         match remove(api, resource, &key, &options).await {
@@ -66,7 +66,7 @@ async fn empty(api: &Api, keys: Vec<Key>) -> Result<(), ApiError> {
 /// Which finalizers keep what is left, if any do.
 fn held_message(api: &Api, left: &[Key]) -> Option<String> {
     let mut held: BTreeMap<String, usize> = BTreeMap::new();
-    for object in left.iter().filter_map(|key| api.store.get(key)) {
+    for object in left.iter().filter_map(|key| api.store.parsed(key)) {
         for finalizer in object.value.finalizers() {
             *held.entry(finalizer.to_owned()).or_default() += 1;
         }

@@ -6,7 +6,6 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::object::ObjectExt;
 use crate::store::Key;
 
 /// The shelf of Events of both API groups.
@@ -30,11 +29,11 @@ pub(super) async fn run(api: &Api) {
 
 async fn sweep(api: &Api, now: i64) {
     let (events, _) = api.store.list(EVENTS, None);
-    let old = events.into_iter().filter(|event| last_told(&event.value).is_some_and(|told| told + KEPT <= now));
+    let old = events.into_iter().filter(|event| last_told(&event.value()).is_some_and(|told| told + KEPT <= now));
     let shelf = EVENTS.into();
     futures::stream::iter(old)
         .for_each_concurrent(AT_ONCE, async |event| {
-            let key = Key::new(&shelf, event.value.namespace(), event.value.name());
+            let key = Key::new(&shelf, event.namespace(), event.name());
             // One that has been told again meanwhile stays; one that cannot be deleted now is met again.
             let _ = api.replace(&key, &event, None).await;
         })
@@ -71,7 +70,7 @@ mod tests {
                 .await
                 .unwrap();
         }
-        let left = || api.store.list(EVENTS, None).0.iter().map(|e| e.value.name().to_owned()).collect::<Vec<_>>();
+        let left = || api.store.list(EVENTS, None).0.iter().map(|e| e.name().to_owned()).collect::<Vec<_>>();
         sweep(&api, KEPT - 1).await;
         assert_eq!(left(), ["again", "once"]);
         sweep(&api, KEPT).await;

@@ -8,13 +8,13 @@ use crate::registry::Resource;
 use crate::rest::ATTEMPTS;
 use crate::rest::deletion::{DeleteOptions, FOREGROUND, ORPHAN, Propagation, remove};
 use crate::status::ApiError;
-use crate::store::{CommitError, Key, Stored};
+use crate::store::{CommitError, Key, Parsed, Stored};
 
 pub(super) async fn look(api: &Api, key: &Key) -> Result<(), ApiError> {
-    let Some(stored) = api.store.get(key) else { return Ok(()) };
+    let Some(stored) = api.store.parsed(key) else { return Ok(()) };
     let registry = api.registry();
     let Some(resource) = registry.by_shelf(&key.shelf) else { return Ok(()) };
-    if stored.value.is_deleting() {
+    if stored.is_deleting() {
         if stored.value.finalizers().contains(&ORPHAN) {
             set_free(api, key, &stored).await?;
             finish(api, key, ORPHAN).await?;
@@ -45,11 +45,11 @@ fn owners(api: &Api, object: &Value) -> Owners {
         let uid = reference.get("uid").and_then(Value::as_str).unwrap_or_default();
         // An owner in another namespace is no owner.
         let reachable = |key: &Key| key.namespace.is_empty() || &*key.namespace == object.namespace();
-        let Some(owner) = api.store.by_uid(uid).filter(reachable).and_then(|key| api.store.get(&key)) else {
+        let Some(owner) = api.store.by_uid(uid).filter(reachable).and_then(|key| api.store.parsed(&key)) else {
             owners.gone.push(uid.to_owned());
             continue;
         };
-        if owner.value.is_deleting() && owner.value.finalizers().contains(&FOREGROUND) {
+        if owner.is_deleting() && owner.value.finalizers().contains(&FOREGROUND) {
             owners.waiting.push(uid.to_owned());
         } else {
             owners.alive += 1;
@@ -59,7 +59,7 @@ fn owners(api: &Api, object: &Value) -> Owners {
 }
 
 /// Deletes an object all of whose owners are gone (or wait for it). Owners that wait or are gone are let go when another one stays.
-async fn abandon(api: &Api, resource: &Resource, key: &Key, stored: &Stored) -> Result<(), ApiError> {
+async fn abandon(api: &Api, resource: &Resource, key: &Key, stored: &Parsed) -> Result<(), ApiError> {
     let owners = owners(api, &stored.value);
     let left: Vec<String> = owners.waiting.iter().chain(&owners.gone).cloned().collect();
     if owners.alive > 0 && !left.is_empty() {
@@ -69,19 +69,19 @@ async fn abandon(api: &Api, resource: &Resource, key: &Key, stored: &Stored) -> 
         return Ok(());
     }
     let propagation = if !owners.waiting.is_empty() { Some(Propagation::Foreground) } else { None };
-    let options = DeleteOptions { propagation, uid: Some(stored.value.uid().to_owned()), ..DeleteOptions::default() };
+    let options = DeleteOptions { propagation, uid: Some(stored.uid().to_owned()), ..DeleteOptions::default() };
     remove(api, resource, key, &options).await.map(drop)
 }
 
 /// Whether dependents that block still exist; asks each to go.
 async fn blocked(api: &Api, owner: &Stored) -> Result<bool, ApiError> {
-    let uid = owner.value.uid();
+    let uid = owner.uid();
     let mut blocked = false;
     for key in api.store.dependents(uid) {
-        let Some(dependent) = api.store.get(&key) else { continue };
+        let Some(dependent) = api.store.parsed(&key) else { continue };
         let reference = dependent.value.owner_references().iter().find(|r| r.get("uid").and_then(Value::as_str) == Some(uid));
         blocked |= reference.is_some_and(|r| r.get("blockOwnerDeletion") == Some(&Value::Bool(true)));
-        if !dependent.value.is_deleting() {
+        if !dependent.is_deleting() {
             api.store.suspect(key);
         }
     }
@@ -90,8 +90,8 @@ async fn blocked(api: &Api, owner: &Stored) -> Result<bool, ApiError> {
 
 /// Takes this owner out of every dependent's references.
 async fn set_free(api: &Api, owner: &Key, stored: &Stored) -> Result<(), ApiError> {
-    let uid = [stored.value.uid().to_owned()];
-    for key in api.store.dependents(stored.value.uid()) {
+    let uid = [stored.uid().to_owned()];
+    for key in api.store.dependents(stored.uid()) {
         rewrite(api, &key, |object| disown(object, &uid)).await?;
     }
     tracing::debug!(name = %owner.name, "dependents set free");
@@ -118,7 +118,7 @@ pub(super) async fn finish(api: &Api, key: &Key, finalizer: &str) -> Result<(), 
 /// Changes an object as only the server may. It goes when it is being deleted and nothing holds it any more.
 pub(super) async fn rewrite(api: &Api, key: &Key, change: impl Fn(&mut Value)) -> Result<(), ApiError> {
     for _ in 0..ATTEMPTS {
-        let Some(old) = api.store.get(key) else { return Ok(()) };
+        let Some(old) = api.store.parsed(key) else { return Ok(()) };
         let mut new = old.value.clone();
         change(&mut new);
         if new == old.value {

@@ -20,7 +20,7 @@ use crate::object::ObjectExt;
 use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::status::ApiError;
-use crate::store::{CommitError, Key, Stored};
+use crate::store::{CommitError, Key, Parsed, Stored};
 
 /// The version of Scales.
 const SCALE_VERSION: &str = "autoscaling/v1";
@@ -57,7 +57,7 @@ pub(super) async fn patch(
     };
     for _ in 0..ATTEMPTS {
         if api.store.get(&key).is_some() {
-            let make = |old: &Stored| {
+            let make = |old: &Parsed| {
                 let live = present::present(&keeper, &old.value);
                 let Applied { object, managers } = apply.to(&live, old.managed.managers())?;
                 check_place(&object, target)?;
@@ -106,7 +106,7 @@ pub(super) async fn scale(api: &Api, request: &Request, resource: &Resource, key
     super::scale::set(&mut config, place, replicas.into());
     let who = owners::who(request, &options, resource, Part::Scale, Operation::Apply);
     let apply = Apply { resource, config: &config, who, force: options.force, part: Part::Scale };
-    let make = |old: &Stored| {
+    let make = |old: &Parsed| {
         let mut live = present::present(resource, &old.value);
         if super::scale::at(&live, place).and_then(Value::as_i64) == Some(0) {
             // A Scale of none says nothing of replicas: to ask for none is to say something new.

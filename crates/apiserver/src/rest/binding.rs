@@ -12,7 +12,7 @@ use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::{Key, Stored};
+use crate::store::{Key, Parsed};
 
 /// POST of a Binding. A pod is bound once and for all.
 pub(super) async fn bind(api: &Api, request: &Request, target: &Target, resource: &Resource) -> Result<Reply, ApiError> {
@@ -24,7 +24,7 @@ pub(super) async fn bind(api: &Api, request: &Request, target: &Target, resource
     }
     let node = node(&binding)?;
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
-    let make = |old: &Stored| {
+    let make = |old: &Parsed| {
         let old = &old.value;
         let refuse = |why: String| Err(ApiError::conflict_because("", "pods/binding", name, &why));
         let bound = old.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();

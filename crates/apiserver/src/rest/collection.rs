@@ -6,7 +6,6 @@ use super::deletion::{DeleteOptions, remove};
 use super::present::{self, ListMeta};
 use super::route::Request;
 use crate::api::Api;
-use crate::object::ObjectExt;
 use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::selector::Selector;
@@ -19,8 +18,8 @@ pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resour
     let selector = Selector::from_query(&request.query, resource)?;
     let (objects, _) = api.store.list(&resource.shelf, target.namespace.as_deref());
     let mut done = Vec::new();
-    for object in objects.iter().filter(|o| selector.matches(&o.value)) {
-        let key = Key::new(&resource.shelf, object.value.namespace(), object.value.name());
+    for object in objects.iter().filter(|o| selector.matches(o)) {
+        let key = Key::new(&resource.shelf, object.namespace(), object.name());
         match remove(api, resource, &key, &options).await {
             Ok(deleted) => done.push(deleted.object),
             // Somebody else deleted it meanwhile.

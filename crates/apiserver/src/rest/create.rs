@@ -87,8 +87,7 @@ pub(crate) async fn create(
     if !object.resource_version().is_empty() {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    if resource.is_custom() && api.store.get(&Key::new(&CRDS.into(), "", &resource.qualified())).is_some_and(|crd| crd.value.is_deleting())
-    {
+    if resource.is_custom() && api.store.get(&Key::new(&CRDS.into(), "", &resource.qualified())).is_some_and(|crd| crd.is_deleting()) {
         let why = "create not allowed while custom resource definition is terminating";
         return Err(ApiError::new(405, "MethodNotAllowed", why));
     }
@@ -121,13 +120,13 @@ pub(crate) async fn create(
                 continue;
             }
             let mut error = ApiError::already_exists(resource, attempt.name());
-            if old.value.is_deleting() {
+            if old.is_deleting() {
                 error.message = format!("object is being deleted: {}", error.message);
             }
             return Err(error);
         }
         if dry_run {
-            return Ok(Stored::new(attempt, managed, 0));
+            return Ok(Stored::new(attempt, managed, 0)?.into());
         }
         match api.commit(Change { key, expect: Expect::Absent, object: Some(attempt), managed, guard }).await {
             // Somebody else made it, or the namespace changed: look again.
@@ -167,7 +166,7 @@ fn guard(api: &Api, resource: &Resource, object: &Value) -> Result<Option<(Key, 
     }
     let namespace = object.namespace();
     let (key, stored) = api.namespace(namespace).ok_or_else(|| ApiError::namespace_not_found(namespace))?;
-    if stored.value.is_deleting() {
+    if stored.is_deleting() {
         let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
         let cause = json!({
             "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"), "field": "metadata.namespace",

@@ -106,7 +106,7 @@ pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resour
     if shows_object {
         return present::one(api, resource, accept, &request.query, 200, &done.object);
     }
-    Ok(Reply::json(200, &deleted(resource, name, done.object.value.uid())))
+    Ok(Reply::json(200, &deleted(resource, name, done.object.uid())))
 }
 
 /// Deletes an object as far as its finalizers and its grace allow.
@@ -115,16 +115,16 @@ pub(crate) async fn remove(api: &Api, resource: &Resource, key: &Key, options: &
         return Err(ApiError::forbidden(resource, &key.name, "this namespace may not be deleted"));
     }
     for _ in 0..ATTEMPTS {
-        let old = api.store.get(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+        let old = api.store.parsed(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
         check_preconditions(resource, &old, options)?;
         let (gone, object) = match decide(resource, &old.value, options) {
-            Step::Nothing => return Ok(Deleted { gone: false, object: old }),
+            Step::Nothing => return Ok(Deleted { gone: false, object: old.stored }),
             Step::Remove => (true, None),
             Step::Mark(object) => (false, Some(object)),
         };
         if options.dry_run {
-            let object = object.map_or_else(|| Arc::clone(&old), |value| Stored::new(value, old.managed.clone(), 0));
-            return Ok(Deleted { gone, object });
+            let marked = object.map(|value| Stored::new(value, old.managed.clone(), old.version)).transpose()?;
+            return Ok(Deleted { gone, object: marked.map_or(old.stored, Arc::new) });
         }
         match api.replace(key, &old, object).await {
             Err(CommitError::Stale) => {}
@@ -135,10 +135,10 @@ pub(crate) async fn remove(api: &Api, resource: &Resource, key: &Key, options: &
 }
 
 fn check_preconditions(resource: &Resource, old: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
-    let name = old.value.name();
+    let name = old.name();
     let refuse = |why: String| Err(ApiError::conflict_because(&resource.group, &resource.kind, name, &why));
-    if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != old.value.uid()) {
-        let found = old.value.uid();
+    if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != old.uid()) {
+        let found = old.uid();
         let hint = "The object might have been deleted and then recreated";
         return refuse(format!("the UID in the precondition ({uid}) does not match the UID in record ({found}). {hint}"));
     }

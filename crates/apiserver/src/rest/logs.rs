@@ -18,7 +18,7 @@ use crate::store::Key;
 pub(super) async fn logs(api: &Api, request: &Request, target: &Target, resource: &Resource) -> Result<Response<Body>, ApiError> {
     let name = target.name.as_deref().unwrap_or_default();
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
-    let pod = api.store.get(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
+    let pod = api.store.parsed(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
     let wanted = options(&request.query, &pod.value)?;
     let container = wanted.container.clone();
     let reader = api.hooks.pod_logs.as_ref().ok_or_else(|| ApiError::bad_request("this server has no pods to read logs of"))?;
@@ -108,7 +108,7 @@ fn container(query: &Query, pod: &Value) -> Result<String, ApiError> {
 pub(super) fn interactive(api: &Api, target: &Target, resource: &Resource, what: &str) -> Result<Reply, ApiError> {
     let name = target.name.as_deref().unwrap_or_default();
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
-    let pod = api.store.get(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
+    let pod = api.store.parsed(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
     let text = match &api.hooks.refusal {
         Some(refusal) => refusal(what, &pod.value),
         None => format!("{what} is not supported: this pod runs inside the server's own process"),

@@ -28,7 +28,7 @@ pub(crate) mod update;
 
 pub(crate) use accept::{Accept, Shape};
 pub(crate) use path::Target;
-pub(crate) use present::{Partial, Shown, table};
+pub(crate) use present::{Writer, table};
 pub(crate) use query::Query;
 pub(crate) use read::wanted_version;
 pub(crate) use reply::{Body, Reply, body_stream};

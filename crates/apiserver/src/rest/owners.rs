@@ -9,7 +9,7 @@ use super::route::Request;
 use super::update::Part;
 use crate::apply::{Managed, Managers, Operation, Typed, Who, update};
 use crate::registry::{Origin, Resource};
-use crate::store::Stored;
+use crate::store::Parsed;
 
 /// Characters of a manager's name that is made from a user agent.
 const MAX_NAME: usize = 128;
@@ -49,7 +49,7 @@ pub(super) fn now() -> i64 {
 }
 
 /// The owners after an update of `old` to `new`. `given` is what the writer sent as `managedFields`.
-pub(super) fn updated(resource: &Resource, part: Part, old: &Stored, new: &Value, given: Option<&Value>, who: &Who) -> Managed {
+pub(super) fn updated(resource: &Resource, part: Part, old: &Parsed, new: &Value, given: Option<&Value>, who: &Who) -> Managed {
     // A subresource has no say in who owns the whole.
     let given = given.filter(|_| part == Part::Main);
     if given.is_some_and(Managers::is_reset) {

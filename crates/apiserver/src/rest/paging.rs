@@ -13,11 +13,10 @@ use super::Target;
 use super::present::ListMeta;
 use super::query::Query;
 use crate::api::Api;
-use crate::object::ObjectExt;
 use crate::registry::Resource;
 use crate::selector::Selector;
 use crate::status::ApiError;
-use crate::store::{Stored, order};
+use crate::store::{Listing, Page, Stored};
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 /// The version in a token that goes on with whatever there is.
@@ -79,45 +78,49 @@ pub(super) fn page(
     if token.is_some() && query.get("resourceVersion").is_some_and(|version| version != "0") {
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
     }
-    let exact = query.get("resourceVersionMatch") == Some("Exact");
-    let past = match &token {
+    let limit = limit(query)?;
+    let asked = query.get("resourceVersion").and_then(|version| version.parse::<u64>().ok()).filter(|version| *version > 0);
+    let exact = match query.get("resourceVersionMatch") {
+        Some(how) => how == "Exact",
+        // As servers did before there was a choice: the first page of a list is of the version that is named, a whole list is of now.
+        None => limit.is_some(),
+    };
+    let at = match &token {
         // A version that is not there yet: the token is of a server whose state has been put back since.
         Some(token) if u64::try_from(token.rv).is_ok_and(|version| version > api.store.version()) => return Err(expired(Some(token))),
         Some(token) => u64::try_from(token.rv).ok(),
-        None if exact => query.get("resourceVersion").and_then(|version| version.parse().ok()),
-        None => None,
+        None => asked.filter(|_| exact),
     };
-    let (objects, version) = match past {
-        None => api.store.list(&resource.shelf, namespace),
-        Some(version) => {
-            let objects = api.store.list_at(&resource.shelf, namespace, version).map_err(|_| expired(token.as_ref()))?;
-            (objects, version)
-        }
-    };
-    let start = token.as_ref().map_or(0, |token| {
-        let last = token.start.trim_end_matches('\0');
-        let last = last.split_once('/').unwrap_or((namespace.unwrap_or_default(), last));
-        objects.partition_point(|object| order((object.value.namespace(), object.value.name()), last).is_le())
-    });
-    let mut found: Vec<Arc<Stored>> = objects.into_iter().skip(start).filter(|object| selector.matches(&object.value)).collect();
-    let mut head = ListMeta::whole(version);
     // A list from the cache, which any version will do for, comes whole.
-    let whole = query.get("resourceVersion") == Some("0") && !exact;
-    let limit = limit(query)?.filter(|limit| !whole && *limit < found.len());
-    if let Some(limit) = limit {
-        if selector.is_empty() {
-            head.remaining = Some(found.len() - limit);
-        }
-        found.truncate(limit);
-        let last = found.last().map(|object| (object.value.namespace(), object.value.name())).unwrap_or_default();
-        let start = match last {
+    let limit = limit.filter(|_| query.get("resourceVersion") != Some("0"));
+    let after = token.as_ref().map(|token| {
+        let last = token.start.trim_end_matches('\0');
+        last.split_once('/').unwrap_or((namespace.unwrap_or_default(), last))
+    });
+    // Who counts what a selector matches has to look at all.
+    let max = limit.filter(|_| selector.is_empty()).unwrap_or(usize::MAX);
+    let wanted = Listing { shelf: &resource.shelf, namespace, at, after, max };
+    let Page { mut objects, version, left } = api.store.page(&wanted).map_err(|_| expired(token.as_ref()))?;
+    let mut head = ListMeta::whole(version);
+    let more = if selector.is_empty() {
+        head.remaining = Some(left).filter(|left| *left > 0);
+        left > 0
+    } else {
+        let limit = limit.unwrap_or(usize::MAX);
+        objects = objects.into_iter().filter(|object| selector.matches(object)).take(limit.saturating_add(1)).collect();
+        let more = objects.len() > limit;
+        objects.truncate(limit);
+        more
+    };
+    if more && let Some(last) = objects.last() {
+        let start = match (last.namespace(), last.name()) {
             (own, name) if namespace.is_none() && !own.is_empty() => format!("{own}/{name}\0"),
             (_, name) => format!("{name}\0"),
         };
         let rv = i64::try_from(version).unwrap_or(i64::MAX);
         head.next = Token { v: TOKEN_VERSION.to_owned(), rv, start }.text();
     }
-    Ok((found, head))
+    Ok((objects, head))
 }
 
 fn limit(query: &Query) -> Result<Option<usize>, ApiError> {

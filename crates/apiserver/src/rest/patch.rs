@@ -22,7 +22,7 @@ use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::{Key, Stored};
+use crate::store::{Key, Parsed};
 
 /// A patch as it was sent.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ pub(super) async fn patch(
     let name = target.name.as_deref().unwrap_or_default();
     let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
     let warnings = Mutex::new(Vec::new());
-    let make = |old: &Stored| {
+    let make = |old: &Parsed| {
         // A JSON patch may go into the list of owners; the others replace it as a whole, if they name it.
         let whole = matches!(patch, Patch::Json(_)).then(|| old.whole());
         let patched = patch.apply(resource, &shown(resource, whole.as_ref().unwrap_or(&old.value)))?;
@@ -165,7 +165,7 @@ pub(super) async fn patch(
         *warnings.lock() = found;
         check_place(&decoded.object, target)?;
         let uid = decoded.object.uid();
-        if !uid.is_empty() && uid != old.value.uid() {
+        if !uid.is_empty() && uid != old.uid() {
             return Err(immutable(resource, name, "uid", uid));
         }
         Ok(Made::Written(if resource.group == "events.k8s.io" { events::to_core(&decoded.object) } else { decoded.object }))

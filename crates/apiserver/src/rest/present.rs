@@ -4,22 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::accept::{Accept, Shape};
 use super::query::Query;
 use super::reply::Reply;
 use crate::api::Api;
-use crate::apply::Managed;
 use crate::events;
-use crate::object::ObjectExt;
 use crate::registry::Resource;
 use crate::status::ApiError;
-use crate::store::Stored;
+use crate::store::{Stored, lead};
 use crate::table::Column;
-use crate::whole::{Metadata, Whole};
 
 /// A stored object in the version of `resource`; it is only copied where that differs.
 pub(crate) fn present<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a, Value> {
@@ -36,15 +31,73 @@ pub(crate) fn present<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a, Val
     Cow::Owned(object)
 }
 
+/// Writes objects as one reader asked for them.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// How each object begins.
+    lead: String,
+    form: Form,
+}
+
+/// What of an object is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Kept,
+    /// Under the names of events.k8s.io.
+    Event,
+    Metadata,
+}
+
+impl Writer {
+    /// Writes objects in the version of `resource`.
+    pub(crate) fn whole(resource: &Resource) -> Self {
+        let form = if resource.group == "events.k8s.io" { Form::Event } else { Form::Kept };
+        Self { lead: lead(&resource.api_version(), &resource.kind), form }
+    }
+
+    /// Writes `PartialObjectMetadata` in a version of `meta.k8s.io`.
+    pub(crate) fn metadata(meta: &str) -> Self {
+        Self { lead: lead(&format!("meta.k8s.io/{meta}"), "PartialObjectMetadata"), form: Form::Metadata }
+    }
+
+    /// As [`Writer::whole`], in a list: items of built-in kinds are without kind and version.
+    fn item(resource: &Resource) -> Self {
+        let whole = Self::whole(resource);
+        if resource.is_custom() { whole } else { Self { lead: lead("", ""), ..whole } }
+    }
+
+    pub(crate) fn write(&self, stored: &Stored, json: &mut Vec<u8>) {
+        match self.form {
+            Form::Kept => stored.write(self.lead.as_bytes(), json),
+            Form::Metadata => stored.write_head(self.lead.as_bytes(), json),
+            Form::Event => {
+                let mut event = events::from_core(&stored.whole());
+                if self.lead == "{" {
+                    crate::object::set_or_remove(&mut event, "kind", None);
+                    crate::object::set_or_remove(&mut event, "apiVersion", None);
+                }
+                // Memory takes all that is written to it.
+                let _ = serde_json::to_writer(json, &event);
+            }
+        }
+    }
+}
+
 /// One object in the negotiated shape.
 pub(crate) fn one(api: &Api, resource: &Resource, accept: Accept, query: &Query, code: u16, stored: &Stored) -> Result<Reply, ApiError> {
-    Ok(match accept.shape {
+    let writer = match accept.shape {
         Shape::Table(meta) => {
-            Reply::object(code, accept.yaml, &table(api, resource, meta, query, stored.value.resource_version(), &[&stored.value], true)?)
+            let version = Some(stored.version).filter(|version| *version != 0);
+            let version = version.map(|version| version.to_string()).unwrap_or_default();
+            let table = table(api, resource, meta, query, &version, &mut std::iter::once(stored), true)?;
+            return Ok(Reply::object(code, accept.yaml, &table));
         }
-        Shape::Partial(meta) => Reply::object(code, accept.yaml, &Partial { stored, meta }),
-        Shape::Object | Shape::Discovery(_) => Reply::object(code, accept.yaml, &Shown::new(resource, stored)),
-    })
+        Shape::Partial(meta) => Writer::metadata(meta),
+        Shape::Object | Shape::Discovery(_) => Writer::whole(resource),
+    };
+    let mut json = Vec::with_capacity(stored.json_size());
+    writer.write(stored, &mut json);
+    Ok(Reply::written(code, accept.yaml, json))
 }
 
 /// A list in the negotiated shape.
@@ -56,27 +109,30 @@ pub(crate) fn many(
     head: ListMeta,
     objects: &[Arc<Stored>],
 ) -> Result<Reply, ApiError> {
-    match accept.shape {
+    let (writer, kind, version, meta) = match accept.shape {
         Shape::Table(meta) => {
-            let values: Vec<&Value> = objects.iter().map(|o| &o.value).collect();
-            let mut table = table(api, resource, meta, query, "", &values, true)?;
+            let mut table = table(api, resource, meta, query, "", &mut objects.iter().map(|object| &**object), true)?;
             crate::object::set_or_remove(&mut table, "metadata", Some(&head.to_value(false)));
-            Ok(Reply::object(200, accept.yaml, &table))
+            return Ok(Reply::object(200, accept.yaml, &table));
         }
-        Shape::Partial(meta) => {
-            let items: Vec<Partial<'_>> = objects.iter().map(|stored| Partial { stored, meta }).collect();
-            let version = format!("meta.k8s.io/{meta}");
-            let list = List { kind: "PartialObjectMetadataList", api_version: &version, head: head.to_value(false), items };
-            Ok(Reply::object(200, accept.yaml, &list))
-        }
+        Shape::Partial(meta) => (Writer::metadata(meta), "PartialObjectMetadataList", format!("meta.k8s.io/{meta}"), head.to_value(false)),
         Shape::Object | Shape::Discovery(_) => {
-            let bare = !resource.is_custom();
-            let items: Vec<Shown<'_>> = objects.iter().map(|o| Shown { bare, ..Shown::new(resource, o) }).collect();
-            let version = resource.api_version();
-            let list = List { kind: &resource.list_kind, api_version: &version, head: head.to_value(!bare), items };
-            Ok(Reply::object(200, accept.yaml, &list))
+            (Writer::item(resource), resource.list_kind.as_str(), resource.api_version(), head.to_value(resource.is_custom()))
         }
+    };
+    // Room for all: a list of many that grows would be copied again and again.
+    let size: usize = objects.iter().map(|object| object.json_size()).sum();
+    let mut json = Vec::with_capacity(size + 512);
+    json.extend_from_slice(format!("{{\"kind\":{},\"apiVersion\":{},", Value::from(kind), Value::from(version)).as_bytes());
+    json.extend_from_slice(format!("\"metadata\":{meta},\"items\":[").as_bytes());
+    for (index, object) in objects.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        writer.write(object, &mut json);
     }
+    json.extend_from_slice(b"]}");
+    Ok(Reply::written(200, accept.yaml, json))
 }
 
 /// The metadata of a list.
@@ -105,59 +161,9 @@ impl ListMeta {
     }
 }
 
-/// A list that is written out object by object: thousands of them are not copied first.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct List<'a, I> {
-    kind: &'a str,
-    api_version: &'a str,
-    #[serde(rename = "metadata")]
-    head: Value,
-    items: Vec<I>,
-}
-
-/// A stored object in the version of a resource, with its owners. Lists of built-in kinds leave kind and apiVersion out of their items.
-pub(crate) struct Shown<'a> {
-    value: Cow<'a, Value>,
-    managed: &'a Managed,
-    bare: bool,
-}
-
-impl<'a> Shown<'a> {
-    pub(crate) fn new(resource: &Resource, stored: &'a Stored) -> Self {
-        Self { value: present(resource, &stored.value), managed: &stored.managed, bare: false }
-    }
-}
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Whole { bare: self.bare, ..Whole::new(&self.value, self.managed) }.serialize(serializer)
-    }
-}
-
-/// `PartialObjectMetadata` of an object.
-pub(crate) struct Partial<'a> {
-    pub(crate) stored: &'a Stored,
-    /// Version of `meta.k8s.io`.
-    pub(crate) meta: &'a str,
-}
-
-impl Serialize for Partial<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("kind", "PartialObjectMetadata")?;
-        map.serialize_entry("apiVersion", &format!("meta.k8s.io/{}", self.meta))?;
-        match self.stored.value.get("metadata") {
-            Some(Value::Object(fields)) => map.serialize_entry("metadata", &Metadata { fields, managed: &self.stored.managed })?,
-            _ => map.serialize_entry("metadata", &json!({}))?,
-        }
-        map.end()
-    }
-}
-
 /// The metadata of a Table's row. Owners are left out: nothing that prints tables looks at them.
-fn partial(stored: &Value, meta: &str) -> Value {
-    let metadata = stored.get("metadata").cloned().unwrap_or_else(|| json!({}));
+fn partial(stored: &mut Value, meta: &str) -> Value {
+    let metadata = stored.get_mut("metadata").map_or_else(|| json!({}), Value::take);
     json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{meta}"), "metadata": metadata})
 }
 
@@ -168,7 +174,7 @@ pub(crate) fn table(
     meta: &str,
     query: &Query,
     version: &str,
-    objects: &[&Value],
+    objects: &mut dyn Iterator<Item = &Stored>,
     head: bool,
 ) -> Result<Value, ApiError> {
     let include = query.get("includeObject").unwrap_or("Metadata");
@@ -181,16 +187,17 @@ pub(crate) fn table(
     let live = live.and_then(|live| Some((live, live.columns(&resource.group, &resource.plural)?)));
     let now = Timestamp::now();
     let rows: Vec<Value> = objects
-        .iter()
         .map(|object| {
+            // One by one: as trees, all of a list would take ten times their memory.
+            let mut object = object.value();
             let cells = match &live {
-                Some((live, _)) => live.cells(&resource.group, &resource.plural, object),
-                None => resource.layout.cells(&present(resource, object), now),
+                Some((live, _)) => live.cells(&resource.group, &resource.plural, &object),
+                None => resource.layout.cells(&present(resource, &object), now),
             };
             let shown = match include {
                 "None" => Value::Null,
-                "Object" => present(resource, object).into_owned(),
-                _ => partial(object, meta),
+                "Object" => present(resource, &object).into_owned(),
+                _ => partial(&mut object, meta),
             };
             json!({"cells": cells, "object": shown})
         })

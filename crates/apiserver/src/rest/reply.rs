@@ -41,6 +41,18 @@ impl Reply {
         }
     }
 
+    /// JSON that is written already, or YAML of it for a client that prefers that.
+    pub(crate) fn written(code: u16, yaml: bool, mut json: Vec<u8>) -> Self {
+        if yaml {
+            return match serde_json::from_slice::<serde_json::Value>(&json) {
+                Ok(value) => Self::object(code, true, &value),
+                Err(error) => Self::from(ApiError::internal(format!("JSON: {error}"))),
+            };
+        }
+        json.push(b'\n');
+        Self::bytes(code, "application/json", json)
+    }
+
     /// As JSON, or as YAML for a client that prefers it.
     pub(crate) fn object(code: u16, yaml: bool, value: &impl Serialize) -> Self {
         if !yaml {

@@ -14,7 +14,7 @@ use crate::registry::{Resource, ScalePaths};
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::{Key, Stored};
+use crate::store::{Key, Parsed};
 
 /// GET, PUT or PATCH of a Scale.
 pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resource: &Resource) -> Result<Reply, ApiError> {
@@ -24,17 +24,17 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     // A resource without the subresource answers as if the object were not there.
     let paths = resource.scale.as_ref().ok_or_else(|| ApiError::not_found(resource, name))?;
     let wanted = match request.method.as_str() {
-        "GET" => return Ok(Reply::json(200, &to_scale(paths, &stored.value))),
+        "GET" => return Ok(Reply::json(200, &to_scale(paths, &stored.value()))),
         "PATCH" if request.media_type() == "application/apply-patch+yaml" => {
             let stored = apply::scale(api, request, resource, &key, &paths.spec).await?;
-            return Ok(Reply::json(200, &to_scale(paths, &stored.value)));
+            return Ok(Reply::json(200, &to_scale(paths, &stored.value())));
         }
         "PUT" => Wanted::Whole(body::decode(request)?.object),
         "PATCH" => Wanted::Changed(Patch::parse(request, resource)?),
         _ => return Err(ApiError::method_not_allowed()),
     };
     let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
-    let make = |old: &Stored| {
+    let make = |old: &Parsed| {
         let old = &old.value;
         let scale = wanted.apply(resource, to_scale(paths, old))?;
         let replicas = replicas(&scale, name)?;
@@ -48,7 +48,7 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     };
     let who = owners::who(request, &options, resource, Part::Scale, Operation::Update);
     let stored = change(api, resource, Part::Scale, &key, options.dry_run, Some(&who), make).await?;
-    Ok(Reply::json(200, &to_scale(paths, &stored.value)))
+    Ok(Reply::json(200, &to_scale(paths, &stored.value())))
 }
 
 /// What a client wants a Scale to be.

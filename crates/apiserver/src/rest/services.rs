@@ -1,9 +1,11 @@
 //! What a Service is allotted by the server: a cluster address and node ports.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use rand::Rng;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -50,6 +52,27 @@ pub(super) fn keep_allotted(object: &mut Value, old: Option<&Value>) {
     }
 }
 
+/// What another Service has been allotted.
+#[derive(Debug, Deserialize)]
+struct Allotted<'a> {
+    #[serde(borrow, default)]
+    spec: AllottedSpec<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AllottedSpec<'a> {
+    #[serde(rename = "clusterIP", borrow)]
+    cluster_ip: Option<Cow<'a, str>>,
+    ports: Vec<AllottedPort>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AllottedPort {
+    node_port: Option<u64>,
+}
+
 /// Gives a Service the addresses and ports that its type asks for, unless somebody else does.
 pub(super) fn allot(api: &Api, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
     if api.hooks.addresses_elsewhere {
@@ -57,8 +80,8 @@ pub(super) fn allot(api: &Api, resource: &Resource, object: &mut Value) -> Resul
     }
     let own = (object.namespace().to_owned(), object.name().to_owned());
     let (services, _) = api.store.list(&resource.shelf, None);
-    let others: Vec<&Value> =
-        services.iter().map(|s| &s.value).filter(|s| (s.namespace(), s.name()) != (own.0.as_str(), own.1.as_str())).collect();
+    let others = services.iter().filter(|s| (s.namespace(), s.name()) != (own.0.as_str(), own.1.as_str()));
+    let others: Vec<Allotted<'_>> = others.filter_map(|service| service.fields()).collect();
     allot_address(object, &others, resource)?;
     allot_ports(object, &others);
     Ok(())
@@ -68,12 +91,12 @@ fn kind(object: &Value) -> &str {
     object.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP")
 }
 
-fn allot_address(object: &mut Value, others: &[&Value], resource: &Resource) -> Result<(), ApiError> {
+fn allot_address(object: &mut Value, others: &[Allotted<'_>], resource: &Resource) -> Result<(), ApiError> {
     if kind(object) == "ExternalName" {
         return Ok(());
     }
     let name = object.name().to_owned();
-    let used: HashSet<&str> = others.iter().filter_map(|s| s.pointer("/spec/clusterIP")?.as_str()).collect();
+    let used: HashSet<&str> = others.iter().filter_map(|s| s.spec.cluster_ip.as_deref()).collect();
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
     let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
     let address = match wanted.as_str() {
@@ -106,7 +129,7 @@ fn free_address(used: &HashSet<&str>) -> String {
     }
 }
 
-fn allot_ports(object: &mut Value, others: &[&Value]) {
+fn allot_ports(object: &mut Value, others: &[Allotted<'_>]) {
     let wants = match kind(object) {
         "NodePort" => true,
         "LoadBalancer" => object.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false)),
@@ -119,7 +142,8 @@ fn allot_ports(object: &mut Value, others: &[&Value]) {
         let list = s.pointer("/spec/ports").and_then(Value::as_array);
         list.map(|l| l.iter().filter_map(|p| p.get("nodePort")?.as_u64()).collect()).unwrap_or_default()
     };
-    let mut used: HashSet<u64> = others.iter().flat_map(|s| ports(s)).chain(ports(object)).collect();
+    let others = others.iter().flat_map(|s| &s.spec.ports).filter_map(|port| port.node_port);
+    let mut used: HashSet<u64> = others.chain(ports(object)).collect();
     let mut random = rand::rng();
     let Some(list) = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return };
     for port in list {

@@ -60,12 +60,12 @@ fn swagger(api: &Api, request: &Request) -> Reply {
         return Reply::bytes(200, OPENAPI_V2_TYPE, OPENAPI_V2.as_slice());
     }
     let registry = api.registry();
-    let document = openapi::Document::new(&openapi::swagger(registry.documents().values(), &api.git_version));
+    let document = registry.swagger(&api.git_version);
     let etag = format!("\"{}\"", document.hash);
     if request.header("if-none-match") == Some(etag.as_str()) {
         return Reply::bytes(304, "application/json", "").header("etag", etag);
     }
-    Reply::bytes(200, "application/json", document.text).header("etag", etag)
+    Reply::bytes(200, "application/json", document.text.clone()).header("etag", etag)
 }
 
 /// An OpenAPI v2 document that describes nothing, as `openapi.v2.Document` in protobuf: swagger `2.0`, a title, a version, no paths.

@@ -16,7 +16,7 @@ use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::{CommitError, Key, Stored};
+use crate::store::{CommitError, Key, Parsed, Stored};
 
 /// Which part of the object a path writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +97,10 @@ pub(crate) async fn change(
     key: &Key,
     dry_run: bool,
     who: Option<&Who>,
-    make: impl Fn(&Stored) -> Result<Made, ApiError>,
+    make: impl Fn(&Parsed) -> Result<Made, ApiError>,
 ) -> Result<Arc<Stored>, ApiError> {
     for _ in 0..ATTEMPTS {
-        let old = api.store.get(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+        let old = api.store.parsed(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
         let (mut wanted, applied) = match make(&old)? {
             Made::Written(object) => (object, None),
             Made::Applied(object, managers) => (object, Some(Managed::new(&managers))),
@@ -115,22 +115,21 @@ pub(crate) async fn change(
             (None, Some(who), Next::Put(new)) => owners::updated(resource, part, &old, new, given.as_ref(), who),
         };
         let (object, shown) = match next {
-            Next::Same if managed.same_fields(&old.managed) => return Ok(old),
+            Next::Same if managed.same_fields(&old.managed) => return Ok(old.stored),
             Next::Same => (Some(old.value.clone()), None),
             Next::Put(object) => (Some(object), None),
             Next::Remove(object) => (None, Some(object)),
         };
         if dry_run {
             let value = shown.or(object).unwrap_or(Value::Null);
-            return Ok(Stored::new(value, managed, old.version));
+            return Ok(Stored::new(value, managed, old.version)?.into());
         }
         match api.replace_managed(key, &old, object, managed).await {
             Err(CommitError::Stale) => {}
             other => {
                 let stored = other?;
-                let Some(mut value) = shown else { return Ok(stored) };
-                value.set_meta("resourceVersion", stored.version.to_string());
-                return Ok(Stored::new(value, stored.managed.clone(), stored.version));
+                let Some(value) = shown else { return Ok(stored) };
+                return Ok(Stored::new(value, stored.managed.clone(), stored.version)?.into());
             }
         }
     }
@@ -147,7 +146,7 @@ pub(super) fn immutable(resource: &Resource, name: &str, field: &str, value: &st
     ApiError::invalid(&resource.group, &resource.kind, name, &[error])
 }
 
-fn check_version(resource: &Resource, made: &Value, old: &Stored, name: &str) -> Result<(), ApiError> {
+fn check_version(resource: &Resource, made: &Value, old: &Parsed, name: &str) -> Result<(), ApiError> {
     let deleted = made.meta_str("deletionTimestamp");
     if !deleted.is_empty() && deleted != old.value.meta_str("deletionTimestamp") {
         return Err(immutable(resource, name, "deletionTimestamp", deleted));

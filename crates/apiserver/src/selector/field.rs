@@ -58,11 +58,20 @@ const SELECTABLE: &[(&str, &str, &[&str])] = &[
     ("batch", "jobs", &["status.successful"]),
 ];
 
+const NAME: &[&str] = &["metadata", "name"];
+const NAMESPACE: &[&str] = &["metadata", "namespace"];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Term {
     path: Vec<String>,
     value: String,
     equal: bool,
+}
+
+impl Term {
+    fn of(&self, path: &[&str]) -> bool {
+        self.path == path
+    }
 }
 
 /// All terms must hold.
@@ -103,6 +112,17 @@ impl FieldSelector {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether nothing but names and namespaces are selected, so that [`FieldSelector::may_match`] has decided.
+    pub(crate) fn is_of_names(&self) -> bool {
+        self.0.iter().all(|term| term.of(NAME) || term.of(NAMESPACE))
+    }
+
+    /// Whether an object in this place may be selected.
+    pub(crate) fn may_match(&self, namespace: &str, name: &str) -> bool {
+        let fits = |term: &Term, path: &[&str], text: &str| !term.of(path) || (text == term.value) == term.equal;
+        self.0.iter().all(|term| fits(term, NAME, name) && fits(term, NAMESPACE, namespace))
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {

@@ -3,14 +3,13 @@
 mod field;
 mod label;
 
-use serde_json::Value;
-
 pub(crate) use field::FieldSelector;
 pub(crate) use label::LabelSelector;
 
 use crate::registry::Resource;
 use crate::rest::Query;
 use crate::status::ApiError;
+use crate::store::Stored;
 
 /// Which objects a list, a watch or a collection delete is about.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +30,19 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.labels.matches(object) && self.fields.matches(object)
+    /// Whether an object as it is kept is selected; of its text only as much is read as that takes.
+    pub(crate) fn matches(&self, object: &Stored) -> bool {
+        if !self.fields.may_match(object.namespace(), object.name()) {
+            return false;
+        }
+        match (self.fields.is_of_names(), self.labels.is_empty()) {
+            (true, true) => true,
+            (true, false) => self.labels.matches(&object.head()),
+            (false, _) => {
+                let object = object.value();
+                self.labels.matches(&object) && self.fields.matches(&object)
+            }
+        }
     }
 }
 

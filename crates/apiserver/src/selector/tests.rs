@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::builtin;
@@ -57,4 +57,29 @@ fn field_terms() {
     assert_eq!(FieldSelector::parse("spec.x=1", &events).unwrap_err(), "field label not supported: spec.x");
     assert!(FieldSelector::parse("metadata.name", &events).unwrap_err().contains("can't understand 'metadata.name'"));
     assert!(FieldSelector::parse(r"metadata.name=a\,b", &events).is_ok());
+}
+
+#[test]
+fn kept_objects_are_read_as_far_as_a_selector_needs() {
+    let pod = json!({"metadata": {"name": "p", "namespace": "a", "labels": {"app": "web"}}, "spec": {"nodeName": "n"}});
+    let stored = Stored::new(pod, crate::apply::Managed::default(), 1).unwrap();
+    let matches = |query: &str| Selector::from_query(&Query::parse(query), &resource("pods")).unwrap().matches(&stored);
+    for yes in [
+        "",
+        "labelSelector=app%3Dweb",
+        "fieldSelector=metadata.name%3Dp,metadata.namespace!%3Db",
+        "fieldSelector=metadata.name%3Dp&labelSelector=app",
+        "fieldSelector=spec.nodeName%3Dn,metadata.namespace%3Da&labelSelector=!db",
+    ] {
+        assert!(matches(yes), "{yes}");
+    }
+    for no in [
+        "labelSelector=app%3Ddb",
+        "fieldSelector=metadata.name%3Dq",
+        "fieldSelector=metadata.name%3Dp&labelSelector=!app",
+        "fieldSelector=spec.nodeName%3Dn,metadata.namespace%3Db",
+        "fieldSelector=spec.nodeName%3Dm",
+    ] {
+        assert!(!matches(no), "{no}");
+    }
 }

@@ -7,11 +7,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
-use serde_json::Value;
 
 use super::Key;
 use super::memory::Loaded;
 use super::quiet::quietly;
+use super::stored::{Interner, Stored};
 
 const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -48,9 +48,9 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn open(path: &Path) -> Result<(Self, Loaded), OpenError> {
+    pub(super) fn open(path: &Path, interner: &mut Interner) -> Result<(Self, Loaded), OpenError> {
         // A damaged file may make the library panic instead of returning an error.
-        let opened = quietly(|| open_and_load(path));
+        let opened = quietly(|| open_and_load(path, interner));
         let (database, loaded) = opened.unwrap_or_else(|| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
         Ok((Self { path: path.to_owned(), database: Some(database), restore: HashMap::new() }, loaded))
     }
@@ -118,7 +118,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
     fs::rename(&next, path).map_err(told)
 }
 
-fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
+fn open_and_load(path: &Path, interner: &mut Interner) -> Result<(Database, Loaded), OpenError> {
     if !path.exists() {
         create(path)?;
     }
@@ -128,7 +128,7 @@ fn open_and_load(path: &Path) -> Result<(Database, Loaded), OpenError> {
     if !database.check_integrity().map_err(|e| open_error(path, e))? {
         tracing::warn!(path = %path.display(), "the API's database was damaged and has been repaired; the latest changes may be missing");
     }
-    let loaded = prepare(&database).and_then(|()| load(&database, path));
+    let loaded = prepare(&database).and_then(|()| load(&database, path, interner));
     match loaded {
         Ok(loaded) => Ok((database, loaded?)),
         Err(error) => Err(storage_error(path, error)),
@@ -154,15 +154,15 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn load(database: &Database, path: &Path) -> Result<Result<Loaded, OpenError>, redb::Error> {
+fn load(database: &Database, path: &Path, interner: &mut Interner) -> Result<Result<Loaded, OpenError>, redb::Error> {
     let transaction = database.begin_read()?;
     let version = transaction.open_table(NUMBERS)?.get(VERSION)?.map_or(0, |n| n.value());
     let mut objects = Vec::new();
     for row in transaction.open_table(OBJECTS)?.iter()? {
         let (key, json) = row?;
-        match (parse_key(key.value()), serde_json::from_slice::<Value>(json.value())) {
-            (Some(key), Ok(value)) => objects.push((key, value)),
-            _ => return Ok(Err(OpenError::Damaged(path.to_owned(), format!("object {:?} cannot be read", key.value())))),
+        match parse_key(key.value()).and_then(|key| Stored::load(&key, json.value(), interner)) {
+            Some(loaded) => objects.push(loaded),
+            None => return Ok(Err(OpenError::Damaged(path.to_owned(), format!("object {:?} cannot be read", key.value())))),
         }
     }
     Ok(Ok(Loaded { objects, version }))
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_disk_that_stays_full_costs_no_more_memory() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut disk, _) = Disk::open(&folder.path().join("state.redb")).unwrap();
+        let (mut disk, _) = Disk::open(&folder.path().join("state.redb"), &mut Interner::default()).unwrap();
         let key = Key::new(&"/configmaps".into(), "default", "a");
         for _ in 0..3 {
             disk.restore(key.clone(), Some(b"{}".to_vec()));

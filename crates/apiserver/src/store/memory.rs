@@ -1,20 +1,18 @@
 //! All objects in memory, the window of past events that watches read, and who owns whom.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Expired, Key, Stored, order};
-use crate::apply::{Interner, Managed, Managers};
-use crate::object::ObjectExt;
+use super::place::{Place, merged};
+use super::{Expired, Key, Stored};
 use crate::registry::{CRDS, NAMESPACES};
 
 /// Events kept per shelf; a watch that falls further behind is told to list again.
 const WINDOW_EVENTS: usize = 4096;
-/// And their objects' size, as JSON.
+/// And the memory that their objects take, those before and those after the change.
 const WINDOW_BYTES: usize = 8 << 20;
 
 /// One change that happened.
@@ -25,11 +23,19 @@ pub(crate) struct Event {
     /// The object after the change; its last state, under the version of the deletion, when deleted.
     pub(crate) object: Arc<Stored>,
     pub(crate) deleted: bool,
+    /// Bytes of memory that it holds.
     pub(crate) size: usize,
 }
 
+impl Event {
+    pub(crate) fn new(previous: Option<Arc<Stored>>, object: Arc<Stored>, deleted: bool) -> Self {
+        let size = object.size() + previous.as_ref().map_or(0, |previous| previous.size());
+        Self { version: object.version, previous, object, deleted, size }
+    }
+}
+
 struct Shelf {
-    objects: BTreeMap<(Arc<str>, Arc<str>), Arc<Stored>>,
+    objects: BTreeMap<Place, Arc<Stored>>,
     window: VecDeque<Arc<Event>>,
     window_bytes: usize,
     /// Changes after this version are all in the window.
@@ -52,11 +58,61 @@ impl Shelf {
             }
         }
     }
+
+    /// Events after `version`.
+    fn since(&self, version: u64) -> Result<impl Iterator<Item = &Arc<Event>>, Expired> {
+        if version < self.floor {
+            return Err(Expired { floor: self.floor });
+        }
+        let first = self.window.partition_point(|event| event.version <= version);
+        Ok(self.window.range(first..))
+    }
+
+    /// What was at each place that has changed since `version`.
+    fn undone(&self, version: u64) -> Result<BTreeMap<Place, Option<&Arc<Stored>>>, Expired> {
+        let mut undone = BTreeMap::new();
+        for event in self.since(version)? {
+            undone.entry(event.object.place()).or_insert(event.previous.as_ref());
+        }
+        Ok(undone)
+    }
+}
+
+/// Which part of a shelf to list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listing<'a> {
+    pub(crate) shelf: &'a str,
+    pub(crate) namespace: Option<&'a str>,
+    /// As it was at this version.
+    pub(crate) at: Option<u64>,
+    /// Only what comes after this namespace and name.
+    pub(crate) after: Option<(&'a str, &'a str)>,
+    pub(crate) max: usize,
+}
+
+impl Listing<'_> {
+    fn begin(&self) -> Bound<Place> {
+        match (self.after, self.namespace) {
+            (Some((namespace, name)), _) => Bound::Excluded(Place::new(namespace, name)),
+            (None, Some(namespace)) => Bound::Included(Place::new(namespace, "")),
+            (None, None) => Bound::Unbounded,
+        }
+    }
+}
+
+/// Part of a list.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) objects: Vec<Arc<Stored>>,
+    /// The version that this is true for.
+    pub(crate) version: u64,
+    /// How many come after these.
+    pub(crate) left: usize,
 }
 
 /// What [`super::disk`] found.
 pub(super) struct Loaded {
-    pub(super) objects: Vec<(Key, Value)>,
+    pub(super) objects: Vec<(Key, Stored)>,
     pub(super) version: u64,
 }
 
@@ -65,13 +121,13 @@ pub(super) struct Memory {
     version: u64,
     /// The version at start: there are no events from before it.
     boot: u64,
-    uids: HashMap<String, Key>,
-    dependents: HashMap<String, BTreeSet<Key>>,
+    uids: HashMap<Arc<str>, Key>,
+    dependents: HashMap<Box<str>, BTreeSet<Key>>,
     suspects: BTreeSet<Key>,
 }
 
 impl Memory {
-    pub(super) fn load(loaded: Loaded, interner: &mut Interner) -> Self {
+    pub(super) fn load(loaded: Loaded) -> Self {
         let mut memory = Self {
             shelves: HashMap::new(),
             version: loaded.version,
@@ -80,12 +136,9 @@ impl Memory {
             dependents: HashMap::new(),
             suspects: BTreeSet::new(),
         };
-        for (key, mut value) in loaded.objects {
-            let version = value.resource_version().parse().unwrap_or(loaded.version);
-            let managers = Managed::take_from(&mut value).and_then(|list| Managers::from_value(&list).ok()).unwrap_or_default();
-            let stored = Stored::new(value, interner.intern(&Managed::new(&managers)), version);
+        for (key, stored) in loaded.objects {
             memory.index(&key, &stored);
-            memory.shelf(&key.shelf).objects.insert((key.namespace, key.name), stored);
+            memory.shelf(&key.shelf).objects.insert(stored.place(), Arc::new(stored));
         }
         memory
     }
@@ -95,52 +148,36 @@ impl Memory {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Stored>> {
-        let shelf = self.shelves.get(&key.shelf)?;
-        shelf.objects.get(&(Arc::clone(&key.namespace), Arc::clone(&key.name))).cloned()
+        self.shelves.get(&key.shelf)?.objects.get(&Place::of(key)).cloned()
     }
 
     pub(super) fn list(&self, shelf: &str, namespace: Option<&str>) -> Vec<Arc<Stored>> {
-        let Some(shelf) = self.shelves.get(shelf) else { return Vec::new() };
-        match namespace {
-            None => {
-                let mut all: Vec<_> = shelf.objects.iter().collect();
-                // In order already, but for namespaces whose names begin with another's.
-                all.sort_by(|(a, _), (b, _)| order((&a.0, &a.1), (&b.0, &b.1)));
-                all.into_iter().map(|(_, object)| Arc::clone(object)).collect()
-            }
-            Some(namespace) => {
-                let from = (Arc::<str>::from(namespace), Arc::<str>::from(""));
-                shelf.objects.range(from..).take_while(|((ns, _), _)| &**ns == namespace).map(|(_, o)| Arc::clone(o)).collect()
-            }
-        }
+        let all = Listing { shelf, namespace, at: None, after: None, max: usize::MAX };
+        // Only a version from the past can be expired.
+        self.page(&all).map(|page| page.objects).unwrap_or_default()
     }
 
-    /// The shelf as it was at `version`: what happened since is undone.
-    pub(super) fn list_at(&self, shelf: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Stored>>, Expired> {
-        let (events, _) = self.events_after(shelf, version, usize::MAX)?;
-        let now = self.list(shelf, namespace);
-        if events.is_empty() {
-            return Ok(now);
-        }
-        let place = |o: &Stored| (o.value.namespace().to_owned(), o.value.name().to_owned());
-        let mut then: BTreeMap<(String, String), Arc<Stored>> = now.into_iter().map(|o| (place(&o), o)).collect();
-        for event in events.iter().rev().filter(|e| namespace.is_none_or(|n| n == e.object.value.namespace())) {
-            match &event.previous {
-                Some(previous) => drop(then.insert(place(previous), Arc::clone(previous))),
-                None => drop(then.remove(&place(&event.object))),
-            }
-        }
-        let mut then: Vec<Arc<Stored>> = then.into_values().collect();
-        then.sort_by(by_place);
-        Ok(then)
+    /// Part of the shelf, at an earlier version if one is asked for: what happened since is undone.
+    pub(super) fn page(&self, wanted: &Listing<'_>) -> Result<Page, Expired> {
+        let version = wanted.at.unwrap_or(self.version);
+        let Some(shelf) = self.shelves.get(wanted.shelf) else {
+            return if version < self.boot { Err(Expired { floor: self.boot }) } else { Ok(Page { version, ..Page::default() }) };
+        };
+        let undone = wanted.at.map(|version| shelf.undone(version)).transpose()?.unwrap_or_default();
+        let part = (wanted.begin(), Bound::Unbounded);
+        let inside = |place: &Place| wanted.namespace.is_none_or(|namespace| namespace == &*place.namespace);
+        let now = shelf.objects.range(part.clone()).take_while(|(place, _)| inside(place)).filter(|(place, _)| !undone.contains_key(place));
+        let then = undone.range(part).take_while(|(place, _)| inside(place)).filter_map(|(place, object)| Some((place, (*object)?)));
+        let mut all = merged(now, then);
+        let objects = all.by_ref().take(wanted.max).map(|(_, object)| Arc::clone(object)).collect();
+        Ok(Page { objects, version, left: all.count() })
     }
 
     pub(super) fn keys_in(&self, namespace: &str) -> Vec<Key> {
         let mut keys = Vec::new();
         for (id, shelf) in &self.shelves {
-            let from = (Arc::<str>::from(namespace), Arc::<str>::from(""));
-            let inside = shelf.objects.range(from..).take_while(|((ns, _), _)| &**ns == namespace);
-            keys.extend(inside.map(|((ns, name), _)| Key { shelf: Arc::clone(id), namespace: Arc::clone(ns), name: Arc::clone(name) }));
+            let inside = shelf.objects.range(Place::new(namespace, "")..).take_while(|(place, _)| &*place.namespace == namespace);
+            keys.extend(inside.map(|(place, _)| place.key(id)));
         }
         keys
     }
@@ -153,11 +190,7 @@ impl Memory {
         let Some(shelf) = self.shelves.get(shelf) else {
             return if position < self.boot { Err(Expired { floor: self.boot }) } else { Ok((Vec::new(), self.version)) };
         };
-        if position < shelf.floor {
-            return Err(Expired { floor: shelf.floor });
-        }
-        let first = shelf.window.partition_point(|e| e.version <= position);
-        let events: Vec<_> = shelf.window.range(first..).take(max).cloned().collect();
+        let events: Vec<_> = shelf.since(position)?.take(max).cloned().collect();
         let next = match events.last() {
             Some(last) if events.len() == max => last.version,
             _ => self.version.max(position),
@@ -173,14 +206,14 @@ impl Memory {
             self.unindex(key, &previous);
         }
         if event.deleted {
-            self.suspect_family(event.object.value.uid());
+            self.suspect_family(event.object.uid());
             self.suspect_container(key);
         } else {
             let object = Arc::clone(&event.object);
             self.index(key, &object);
         }
         let shelf = self.shelf(&key.shelf);
-        let place = (Arc::clone(&key.namespace), Arc::clone(&key.name));
+        let place = Place::of(key);
         if event.deleted {
             shelf.objects.remove(&place);
         } else {
@@ -229,50 +262,41 @@ impl Memory {
         let (group, plural) = key.shelf.split_once('/').unwrap_or_default();
         let definition = Key { shelf: CRDS.into(), namespace: "".into(), name: format!("{plural}.{group}").into() };
         for container in [namespace, definition] {
-            if self.get(&container).is_some_and(|o| o.value.is_deleting()) {
+            if self.get(&container).is_some_and(|o| o.is_deleting()) {
                 self.suspects.insert(container);
             }
         }
     }
 
     fn index(&mut self, key: &Key, object: &Stored) {
-        let value = &object.value;
-        if !value.uid().is_empty() {
-            self.uids.insert(value.uid().to_owned(), key.clone());
+        if !object.uid().is_empty() {
+            self.uids.insert(object.shared_uid(), key.clone());
         }
-        let owners = owner_uids(value);
-        let owned = !owners.is_empty();
-        for owner in owners {
-            self.dependents.entry(owner).or_default().insert(key.clone());
+        let mut owned = false;
+        for owner in object.owners() {
+            owned = true;
+            self.dependents.entry(owner.into()).or_default().insert(key.clone());
         }
-        if owned || value.is_deleting() {
+        if owned || object.is_deleting() {
             self.suspects.insert(key.clone());
         }
     }
 
     fn unindex(&mut self, key: &Key, object: &Stored) {
-        if self.uids.get(object.value.uid()) == Some(key) {
-            self.uids.remove(object.value.uid());
+        if self.uids.get(object.uid()) == Some(key) {
+            self.uids.remove(object.uid());
         }
-        for owner in owner_uids(&object.value) {
-            if let Some(keys) = self.dependents.get_mut(&owner) {
+        for owner in object.owners() {
+            if let Some(keys) = self.dependents.get_mut(owner) {
                 keys.remove(key);
                 if keys.is_empty() {
-                    self.dependents.remove(&owner);
+                    self.dependents.remove(owner);
                 }
             }
             // An owner that waits for its dependents to go looks again.
-            if let Some(owner) = self.uids.get(&owner).cloned() {
+            if let Some(owner) = self.uids.get(owner).cloned() {
                 self.suspects.insert(owner);
             }
         }
     }
-}
-
-fn by_place(a: &Arc<Stored>, b: &Arc<Stored>) -> Ordering {
-    order((a.value.namespace(), a.value.name()), (b.value.namespace(), b.value.name()))
-}
-
-fn owner_uids(object: &Value) -> Vec<String> {
-    object.owner_references().iter().filter_map(|r| r.get("uid")?.as_str().map(str::to_owned)).collect()
 }

@@ -11,10 +11,11 @@
 
 mod disk;
 mod memory;
+mod place;
 mod quiet;
+mod stored;
 mod writer;
 
-use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,23 +24,17 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub(crate) use disk::OpenError;
-pub(crate) use memory::Event;
 use memory::Memory;
+pub(crate) use memory::{Event, Listing, Page};
+use stored::Interner;
+pub(crate) use stored::{Parsed, Stored, Unkept, lead};
 
-use crate::apply::{Interner, Managed};
-use crate::object::ObjectExt;
-use crate::whole::Whole;
+use crate::apply::Managed;
 
 /// Queued writes beyond this make writers wait.
 const QUEUE: usize = 1024;
-
-/// The order of namespaces and names in lists: that of `namespace/name`, in which `a-b/` comes before `a/`.
-pub(crate) fn order(a: (&str, &str), b: (&str, &str)) -> Ordering {
-    if a.0 == b.0 {
-        return a.1.cmp(b.1);
-    }
-    a.0.bytes().chain([b'/']).cmp(b.0.bytes().chain([b'/']))
-}
+/// Bytes of an object as JSON: what etcd takes in one request, so that what is kept here can go to a cluster.
+const MAX_OBJECT: usize = 3 << 19;
 
 /// Where an object is kept: the shelf is `group/plural`, whatever version it was written in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,37 +47,6 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(shelf: &Arc<str>, namespace: &str, name: &str) -> Self {
         Self { shelf: Arc::clone(shelf), namespace: namespace.into(), name: name.into() }
-    }
-}
-
-/// An object as it stands at one version.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    /// The object without `managedFields`, which are kept apart because they are as large as the object and much the same in many.
-    pub(crate) value: Value,
-    pub(crate) managed: Managed,
-    pub(crate) version: u64,
-}
-
-impl Stored {
-    /// An object that is shown and not kept.
-    pub(crate) fn new(value: Value, managed: Managed, version: u64) -> Arc<Self> {
-        Arc::new(Self { value, managed, version })
-    }
-
-    /// The whole object as JSON text.
-    pub(crate) fn json(&self) -> Vec<u8> {
-        // Maps of text to JSON: nothing in it can fail.
-        serde_json::to_vec(&Whole::new(&self.value, &self.managed)).unwrap_or_default()
-    }
-
-    /// The whole object.
-    pub(crate) fn whole(&self) -> Value {
-        let mut value = self.value.clone();
-        if !self.managed.is_empty() {
-            value.set_meta("managedFields", self.managed.to_value());
-        }
-        value
     }
 }
 
@@ -110,6 +74,10 @@ pub(crate) struct Change {
 pub(crate) enum CommitError {
     #[error("the object or its guard has changed")]
     Stale,
+    #[error("etcdserver: request is too large")]
+    TooLarge,
+    #[error(transparent)]
+    Unkept(#[from] Unkept),
     #[error("the database could not be written: {0}; free some space or repair the disk, writes are tried again by themselves")]
     Disk(String),
     #[error("the server is shutting down")]
@@ -129,7 +97,15 @@ struct Shared {
     garbage: Notify,
 }
 
-type Job = (Change, oneshot::Sender<Result<Arc<Stored>, CommitError>>);
+/// A change whose object is in the form in which it is kept.
+struct Job {
+    key: Key,
+    expect: Expect,
+    object: Option<Stored>,
+    managed: Managed,
+    guard: Option<(Key, u64)>,
+    answer: oneshot::Sender<Result<Arc<Stored>, CommitError>>,
+}
 
 /// A cheap handle to the one store of a server.
 #[derive(Clone)]
@@ -141,9 +117,9 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or creates the database and loads everything. Blocks. The thread ends when the last handle is dropped.
     pub(crate) fn open(path: &Path) -> Result<(Self, std::thread::JoinHandle<()>), OpenError> {
-        let (disk, loaded) = disk::Disk::open(path)?;
         let mut interner = Interner::default();
-        let shared = Arc::new(Shared { memory: RwLock::new(Memory::load(loaded, &mut interner)), garbage: Notify::new() });
+        let (disk, loaded) = disk::Disk::open(path, &mut interner)?;
+        let shared = Arc::new(Shared { memory: RwLock::new(Memory::load(loaded)), garbage: Notify::new() });
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(Arc::clone(&shared), disk, interner);
         let thread = std::thread::Builder::new()
@@ -157,15 +133,20 @@ impl Store {
         self.shared.memory.read().get(key)
     }
 
+    /// An object that another one is to be made of.
+    pub(crate) fn parsed(&self, key: &Key) -> Option<Parsed> {
+        self.get(key).map(Parsed::from)
+    }
+
     /// Everything on a shelf (in one namespace), ordered by namespace and name, and the version that this is true for.
     pub(crate) fn list(&self, shelf: &str, namespace: Option<&str>) -> (Vec<Arc<Stored>>, u64) {
         let memory = self.shared.memory.read();
         (memory.list(shelf, namespace), memory.version())
     }
 
-    /// What [`Store::list`] would have listed at an earlier version, as long as the window reaches back to it.
-    pub(crate) fn list_at(&self, shelf: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Stored>>, Expired> {
-        self.shared.memory.read().list_at(shelf, namespace, version)
+    /// Part of a list, at an earlier version if asked for, as long as the window reaches back to it.
+    pub(crate) fn page(&self, wanted: &Listing<'_>) -> Result<Page, Expired> {
+        self.shared.memory.read().page(wanted)
     }
 
     /// Keys of every object in a namespace, on whatever shelf.
@@ -179,8 +160,14 @@ impl Store {
 
     /// Applies a change durably, or not at all.
     pub(crate) async fn commit(&self, change: Change) -> Result<Arc<Stored>, CommitError> {
+        let Change { key, expect, object, managed, guard } = change;
+        // Written as text here, where there are many to do it: all changes go through the one writer.
+        let object = object.map(|value| Stored::new(value, managed.clone(), 0)).transpose()?;
+        if object.as_ref().is_some_and(|object| object.json_size() > MAX_OBJECT) {
+            return Err(CommitError::TooLarge);
+        }
         let (answer, result) = oneshot::channel();
-        self.jobs.send((change, answer)).await.map_err(|_| CommitError::Closed)?;
+        self.jobs.send(Job { key, expect, object, managed, guard, answer }).await.map_err(|_| CommitError::Closed)?;
         result.await.map_err(|_| CommitError::Closed)?
     }
 

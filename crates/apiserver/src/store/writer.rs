@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::disk::{Disk, Row};
 use super::memory::Event;
-use super::{Change, CommitError, Expect, Job, Key, Shared, Stored};
-use crate::apply::Interner;
-use crate::object::ObjectExt;
+use super::stored::Interner;
+use super::{CommitError, Expect, Job, Key, Shared, Stored};
 
 /// Changes that share one transaction at most.
 const BATCH: usize = 256;
@@ -21,6 +19,12 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     disk: Disk,
     interner: Interner,
+}
+
+/// What a change does to what is there.
+enum Step {
+    Put(Option<Arc<Stored>>, Stored),
+    Delete(Arc<Stored>),
 }
 
 /// A checked and numbered change, not yet on disk.
@@ -53,12 +57,12 @@ impl Writer {
         let mut overlay: HashMap<Key, Option<Arc<Stored>>> = HashMap::new();
         let mut numbered: Vec<Numbered> = Vec::with_capacity(jobs.len());
         let mut refused = Vec::new();
-        for (change, answer) in jobs {
-            match self.check(&overlay, &change) {
-                Err(stale) => refused.push((answer, stale)),
-                Ok(previous) => {
+        for mut job in jobs {
+            match self.check(&overlay, &mut job) {
+                Err(stale) => refused.push((job.answer, stale)),
+                Ok(step) => {
                     version += 1;
-                    let item = number(change, previous, version, answer, &mut self.interner);
+                    let item = number(job, step, version, &mut self.interner);
                     overlay.insert(item.key.clone(), (!item.event.deleted).then(|| Arc::clone(&item.event.object)));
                     numbered.push(item);
                 }
@@ -99,19 +103,18 @@ impl Writer {
         }
     }
 
-    fn check(&self, overlay: &HashMap<Key, Option<Arc<Stored>>>, change: &Change) -> Result<Option<Arc<Stored>>, CommitError> {
-        if let Some((key, version)) = &change.guard
+    fn check(&self, overlay: &HashMap<Key, Option<Arc<Stored>>>, job: &mut Job) -> Result<Step, CommitError> {
+        if let Some((key, version)) = &job.guard
             && self.current(overlay, key).is_none_or(|g| g.version != *version)
         {
             return Err(CommitError::Stale);
         }
-        let current = self.current(overlay, &change.key);
-        let fits = match (&change.expect, &current) {
-            (Expect::Absent, None) => change.object.is_some(),
-            (Expect::Version(version), Some(current)) => current.version == *version,
-            _ => false,
-        };
-        if fits { Ok(current) } else { Err(CommitError::Stale) }
+        match (job.expect, self.current(overlay, &job.key), job.object.take()) {
+            (Expect::Absent, None, Some(object)) => Ok(Step::Put(None, object)),
+            (Expect::Version(version), Some(current), Some(object)) if current.version == version => Ok(Step::Put(Some(current), object)),
+            (Expect::Version(version), Some(current), None) if current.version == version => Ok(Step::Delete(current)),
+            _ => Err(CommitError::Stale),
+        }
     }
 
     fn show(&self, numbered: Vec<Numbered>) {
@@ -132,18 +135,23 @@ impl Writer {
     }
 }
 
-fn number(change: Change, previous: Option<Arc<Stored>>, version: u64, answer: Answer, interner: &mut Interner) -> Numbered {
-    let deleted = change.object.is_none();
-    let last = || previous.as_ref().map(|p| p.value.clone()).unwrap_or(Value::Null);
-    let mut value = change.object.unwrap_or_else(last);
-    value.set_meta("resourceVersion", version.to_string());
-    let managed = match &previous {
-        // Told by the last state of what is deleted too.
-        Some(previous) if deleted || previous.managed == change.managed => previous.managed.clone(),
-        _ => interner.intern(&change.managed),
+fn number(job: Job, step: Step, version: u64, interner: &mut Interner) -> Numbered {
+    let key = interner.key(&job.key);
+    let deleted = matches!(step, Step::Delete(_));
+    let (previous, object) = match step {
+        Step::Put(previous, object) => {
+            let managed = match &previous {
+                Some(previous) if previous.managed == job.managed => previous.managed.clone(),
+                _ => interner.managed.intern(&job.managed),
+            };
+            (previous, object.settled(&key, managed, version, interner))
+        }
+        // The last state is told under the version of the deletion.
+        Step::Delete(last) => {
+            let object = last.under(version);
+            (Some(last), object)
+        }
     };
-    let object = Stored::new(value, managed, version);
-    let json = object.json();
-    let size = json.len();
-    Numbered { key: change.key, event: Event { version, previous, object, deleted, size }, json, answer }
+    let json = if deleted { Vec::new() } else { object.json() };
+    Numbered { key, event: Event::new(previous, object.into(), deleted), json, answer: job.answer }
 }

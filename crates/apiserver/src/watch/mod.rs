@@ -19,9 +19,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::api::Api;
-use crate::object::{ObjectExt, set_or_remove};
+use crate::object::set_or_remove;
 use crate::registry::Resource;
-use crate::rest::{Accept, Body, Partial, Query, Request, Shape, Shown, Target, body_stream, table, wanted_version};
+use crate::rest::{Accept, Body, Query, Request, Shape, Target, Writer, body_stream, table, wanted_version};
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -179,7 +179,7 @@ impl Watch {
     fn begin_with_all(&mut self) {
         let (objects, version) = self.api.store.list(&self.resource.shelf, self.namespace.as_deref());
         self.position = version;
-        let matching = objects.into_iter().filter(|o| self.selector.matches(&o.value));
+        let matching = objects.into_iter().filter(|o| self.selector.matches(o));
         self.lines = matching.map(|object| Line { kind: Kind::Added, version: object.version, object }).collect();
     }
 
@@ -248,7 +248,7 @@ impl Watch {
         self.position = position;
         let more = events.len() == CHUNK;
         for happened in events {
-            let inside = |o: &Stored| self.namespace.as_deref().is_none_or(|n| n == o.value.namespace()) && self.selector.matches(&o.value);
+            let inside = |o: &Stored| self.namespace.as_deref().is_none_or(|n| n == o.namespace()) && self.selector.matches(o);
             if let Some(Seen { kind, object }) = filter::seen(&happened, inside) {
                 self.lines.push_back(Line { kind, object, version: happened.version });
                 self.passed = Passed::default();
@@ -262,29 +262,25 @@ impl Watch {
 
     fn render(&mut self, line: &Line) -> Bytes {
         let kind = line.kind.as_str();
-        // What is told under another version than its own is a copy.
-        let other = (line.version != line.object.version).then(|| {
-            let mut value = line.object.value.clone();
-            value.set_meta("resourceVersion", line.version.to_string());
-            Stored::new(value, line.object.managed.clone(), line.version)
-        });
-        let object = other.as_ref().unwrap_or(&line.object);
-        match self.accept.shape {
+        // What leaves the selection is told as it was inside, under the version of its leaving.
+        let object = if line.version == line.object.version { Arc::clone(&line.object) } else { line.object.under(line.version).into() };
+        let writer = match self.accept.shape {
             Shape::Table(meta) => {
                 let head = !std::mem::replace(&mut self.sent_columns, true);
                 let version = line.version.to_string();
-                match table(&self.api, &self.resource, meta, &self.query, &version, &[&object.value], head) {
+                return match table(&self.api, &self.resource, meta, &self.query, &version, &mut std::iter::once(&*object), head) {
                     Ok(table) => event(kind, &table),
                     Err(error) => {
                         self.ended = true;
                         self.lines.clear();
                         event("ERROR", &error.body())
                     }
-                }
+                };
             }
-            Shape::Partial(meta) => event(kind, &Partial { stored: object, meta }),
-            Shape::Object | Shape::Discovery(_) => event(kind, &Shown::new(&self.resource, object)),
-        }
+            Shape::Partial(meta) => Writer::metadata(meta),
+            Shape::Object | Shape::Discovery(_) => Writer::whole(&self.resource),
+        };
+        written(kind, object.json_size(), |json| writer.write(&object, json))
     }
 
     /// A version to come back with. `initial`: everything that was there at the beginning has been told.
@@ -305,9 +301,15 @@ impl Watch {
 }
 
 fn event(kind: &str, object: &impl Serialize) -> Bytes {
-    let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
     // Maps of text to JSON: nothing in it can fail.
-    let _ = serde_json::to_writer(&mut line, object);
+    written(kind, 0, |line| drop(serde_json::to_writer(line, object)))
+}
+
+/// A line whose object is written by `object`, in about `size` bytes.
+fn written(kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut line = Vec::with_capacity(size + 64);
+    line.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":").as_bytes());
+    object(&mut line);
     line.extend_from_slice(b"}\n");
     line.into()
 }

@@ -3,12 +3,12 @@ use super::*;
 use crate::store::Event;
 
 fn stored(version: u64, inside: bool) -> Arc<Stored> {
-    Stored::new(json!({"inside": inside}), crate::apply::Managed::default(), version)
+    Stored::new(json!({"inside": inside}), crate::apply::Managed::default(), version).unwrap().into()
 }
 
 fn kind(before: Option<bool>, after: bool, deleted: bool) -> Option<(Kind, u64)> {
-    let event = Event { version: 9, previous: before.map(|b| stored(3, b)), object: stored(9, after), deleted, size: 0 };
-    seen(&event, |o| o.value["inside"] == true).map(|s| (s.kind, s.object.version))
+    let event = Event::new(before.map(|b| stored(3, b)), stored(9, after), deleted);
+    seen(&event, |o| o.value()["inside"] == true).map(|s| (s.kind, s.object.version))
 }
 
 #[test]

@@ -218,7 +218,7 @@ async fn rules_that_would_run_for_hours_do_not_run() {
 async fn objects_of_many_fields_cost_no_more_than_their_size() {
     let world = World::new().await;
     // In no order.
-    let data: serde_json::Map<String, Value> = (0..60_000_u64).map(|n| (format!("k{}", n * 7919 % 60_000), json!("1"))).collect();
+    let data: serde_json::Map<String, Value> = (0..30_000_u64).map(|n| (format!("k{}", n * 7919 % 30_000), json!("1"))).collect();
     let many = map("a", Value::Object(data));
     world.post(MAPS, &many).await.expect(201);
     let path = format!("{MAPS}/a?fieldManager=m");
@@ -230,5 +230,15 @@ async fn objects_of_many_fields_cost_no_more_than_their_size() {
         let answer = world.send("PATCH", &format!("{MAPS}/b?fieldManager=m"), &APPLY, set.to_string()).await;
         assert!(matches!(answer.code, 200 | 201), "{}", answer.text.len());
     }
+    serves(&world).await;
+}
+
+#[tokio::test]
+async fn objects_that_no_cluster_would_keep_are_refused() {
+    let world = World::new().await;
+    // Only values count for the limit that a ConfigMap has itself.
+    let data: serde_json::Map<String, Value> = (0..4000).map(|n| (format!("{n:0250}"), json!(""))).collect();
+    let refused = world.post(MAPS, &map("a", Value::Object(data))).await.expect(500);
+    assert_eq!(refused.message(), "etcdserver: request is too large");
     serves(&world).await;
 }

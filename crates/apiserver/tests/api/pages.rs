@@ -40,6 +40,14 @@ async fn pages_are_of_one_moment() {
     let exact = first.at("/metadata/resourceVersion").as_str().unwrap();
     let then = world.get(&format!("{MAPS}?resourceVersion={exact}&resourceVersionMatch=Exact")).await.expect(200);
     assert_eq!(names(&then), ["m0", "m1", "m2", "m3", "m4"]);
+    // Without a word on how versions match, a page is of the version that is named, and a whole list of now.
+    let page = world.get(&format!("{MAPS}?resourceVersion={exact}&limit=4")).await.expect(200);
+    assert_eq!((names(&page), page.at("/metadata/resourceVersion").as_str()), (vec!["m0", "m1", "m2", "m3"], Some(exact)));
+    let rest = world.get(&format!("{MAPS}?limit=4&continue={}", token(&page))).await.expect(200);
+    assert_eq!(names(&rest), ["m4"]);
+    for query in [format!("resourceVersion={exact}"), format!("resourceVersion={exact}&limit=9&resourceVersionMatch=NotOlderThan")] {
+        assert_eq!(names(&world.get(&format!("{MAPS}?{query}")).await.expect(200)), ["m0", "m1", "m2", "m2a", "m4"], "{query}");
+    }
 }
 
 #[tokio::test]
