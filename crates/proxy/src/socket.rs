@@ -1,6 +1,7 @@
 //! The end of a connection: the last bytes and the word that they are the last, in one packet.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::{SendFlags, Shutdown};
@@ -12,17 +13,21 @@ use tokio::net::TcpStream;
 pub(crate) fn poll_write_last(tcp: &TcpStream, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
     loop {
         ready!(tcp.poll_write_ready(cx))?;
-        let send = || Ok(rustix::net::send(tcp, data, SendFlags::MORE | SendFlags::NOSIGNAL)?);
-        match tcp.try_io(Interest::WRITABLE, send) {
+        match tcp.try_io(Interest::WRITABLE, || write_last(tcp, data)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return Poll::Ready(sent),
         }
     }
 }
 
+/// The same, without waiting until that is possible.
+pub(crate) fn write_last(tcp: impl AsFd, data: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(tcp, data, SendFlags::MORE | SendFlags::NOSIGNAL)?)
+}
+
 /// Says that no more is sent, and sends what was held. Not left to the close that follows: where the peer has sent something that nobody
 /// read, that one is a reset, and drops what was held.
-pub(crate) fn end(tcp: &TcpStream) {
+pub(crate) fn end(tcp: impl AsFd) {
     // A peer that has gone needs no word.
     let _ = rustix::net::shutdown(tcp, Shutdown::Write);
 }

@@ -206,6 +206,11 @@ impl Link {
         self.worker.timers.set_slow(self.timer, bytes, self.worker.now());
     }
 
+    /// Polls it again at the next tick, in a tenth of a second.
+    pub(crate) fn look_again(&self) {
+        self.worker.look_again(self.timer);
+    }
+
     /// Whether it is ended to make room, and for nothing else.
     pub(crate) fn is_shed(&self) -> bool {
         let signals = self.worker.timers.signals(self.timer);
@@ -293,7 +298,8 @@ impl Downstream {
         let settings = &config.port.client_of(self.link.place(&config)).settings;
         self.link.until = self.link.tick_after(settings.connection.max_connection_duration);
         // Before TLS it has been read already.
-        if let (Some(rule), Stream::Plain(tcp)) = (settings.proxy_protocol, &self.stream) {
+        if let (Some(rule), Stream::Plain(tcp)) = (settings.proxy_protocol, &mut self.stream) {
+            let Ok(tcp) = tcp.watch() else { return false };
             self.link.set_deadline(self.link.tick_after(settings.timeouts.inspection));
             if settings.timeouts.chosen.inspection {
                 self.link.set_busy();

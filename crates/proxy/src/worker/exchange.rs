@@ -393,7 +393,11 @@ fn poll_with(
     while !work.flow.answered {
         match work.output.poll_read(cx, backend) {
             Poll::Pending => {
-                return if is_gone(cx, &mut work.flow, client) { Poll::Ready(Err(Failure::Client(Broken::Read))) } else { Poll::Pending };
+                return if is_gone(cx, &mut work.flow, client, link) {
+                    Poll::Ready(Err(Failure::Client(Broken::Read)))
+                } else {
+                    Poll::Pending
+                };
             }
             Poll::Ready(Ok(count)) if count > 0 => {
                 work.flow.heard += count as u64;
@@ -412,7 +416,9 @@ fn poll_with(
         Poll::Ready(Err(Broken::Write)) => Poll::Ready(Err(Failure::Client(Broken::Write))),
         Poll::Ready(Err(Broken::Read)) => Poll::Ready(Err(Failure::Reset)),
         Poll::Ready(Err(Broken::Invalid(_))) => Poll::Ready(Err(Failure::Protocol)),
-        Poll::Pending if work.download.is_dry() && is_gone(cx, &mut work.flow, client) => Poll::Ready(Err(Failure::Client(Broken::Read))),
+        Poll::Pending if work.download.is_dry() && is_gone(cx, &mut work.flow, client, link) => {
+            Poll::Ready(Err(Failure::Client(Broken::Read)))
+        }
         Poll::Pending => Poll::Pending,
     }
 }
@@ -493,8 +499,13 @@ fn note_answer(work: &mut Work) {
 }
 
 /// Whether the client has closed while it is waited for the backend. It may have sent its next request already: then one cannot see.
-fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &mut Stream) -> bool {
+fn is_gone(cx: &mut Context<'_>, flow: &mut Flow, client: &mut Stream, link: &Link) -> bool {
     if !flow.uploaded || flow.upload_broken || flow.blind {
+        return false;
+    }
+    // Most backends answer before it is worth the while to have the client watched.
+    if client.put_off() {
+        link.look_again();
         return false;
     }
     match client.poll_closed(cx) {

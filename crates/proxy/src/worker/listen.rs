@@ -19,6 +19,7 @@ use super::connection::{Downstream, Link};
 use super::local::LocalSocket;
 use super::refused::reset;
 use super::stream::Stream;
+use super::tcp::Tcp;
 use super::{Handoff, Worker, greet};
 use crate::control::{BACKLOG, Refusee};
 use crate::mailbox::Flow;
@@ -196,14 +197,15 @@ pub(crate) fn take_over(worker: &Rc<Worker>, handoff: Handoff) {
 }
 
 fn serve(worker: &Rc<Worker>, socket: &Rc<LocalSocket>, descriptor: OwnedFd, peer: SocketAddr, slot: Slot) {
-    // TCP_NODELAY comes with the socket: the listener has it.
+    // TCP_NODELAY comes with the socket: the listener has it. A panic ends this task and so this connection alone; its slot comes back as
+    // the task is dropped.
+    if socket.config().port.secure.is_empty() {
+        let mut link = Link::new(worker.clone(), socket.clone(), peer, &socket.config().port.cell);
+        link.enter();
+        drop(tokio::task::spawn_local(Downstream::new(Stream::Plain(Tcp::new(descriptor)), slot, link).serve()));
+        return;
+    }
     match TcpStream::from_std(descriptor.into()) {
-        // A panic ends this task and so this connection alone; its slot comes back as the task is dropped.
-        Ok(tcp) if socket.config().port.secure.is_empty() => {
-            let mut link = Link::new(worker.clone(), socket.clone(), peer, &socket.config().port.cell);
-            link.enter();
-            drop(tokio::task::spawn_local(Downstream::new(Stream::Plain(tcp), slot, link).serve()));
-        }
         Ok(tcp) => drop(tokio::task::spawn_local(greet::receive(worker.clone(), socket.clone(), tcp, peer, slot))),
         Err(error) => tracing::warn!(%error, "cannot register a connection"),
     }

@@ -15,6 +15,7 @@ mod pressure;
 mod pump;
 mod refused;
 mod stream;
+mod tcp;
 mod timers;
 mod trailers;
 mod upstream;
@@ -306,6 +307,11 @@ impl Worker {
     /// The tick at which at least `after` has passed from now.
     pub(crate) fn tick_after(&self, after: Duration) -> u32 {
         self.now().saturating_add(self.ticks(after)).saturating_add(1)
+    }
+
+    /// Wakes the connection with this timer at the next tick.
+    pub(crate) fn look_again(&self, timer: u32) {
+        self.timers.look_again(timer);
     }
 
     /// Counts connections with an exchange in progress; the first one wakes the ticker up.

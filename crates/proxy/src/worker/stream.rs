@@ -2,19 +2,17 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pump::Sink;
-use super::upstream::peek;
-use crate::socket;
+use super::tcp::{self, Tcp};
 use crate::tls::{Secure, Session};
 
 /// A client's stream.
 pub(crate) enum Stream {
-    Plain(TcpStream),
+    Plain(Tcp),
     /// In a box, so that a connection in the clear is no larger for it.
     Secure(Box<Secure>),
 }
@@ -32,31 +30,24 @@ impl Stream {
     #[inline]
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(tcp) => tcp.poll_read_ready(cx),
+            Self::Plain(tcp) => tcp.poll_readable(cx),
             Self::Secure(secure) => secure.poll_readable(cx),
         }
     }
 
     /// Whether the client has closed; none when that cannot be known since it has sent something more.
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
-        let tcp = match self {
-            Self::Secure(secure) => return secure.poll_ended(cx),
-            Self::Plain(tcp) => tcp,
-        };
-        loop {
-            match tcp.poll_read_ready(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(true)),
-                Poll::Ready(Ok(())) => {
-                    let mut byte = [0];
-                    match tcp.try_io(Interest::READABLE, || peek(tcp, &mut byte)) {
-                        Ok(0) => return Poll::Ready(Some(true)),
-                        Ok(_) => return Poll::Ready(None),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(_) => return Poll::Ready(Some(true)),
-                    }
-                }
-            }
+        match self {
+            Self::Plain(tcp) => tcp.poll_closed(cx),
+            Self::Secure(secure) => secure.poll_ended(cx),
+        }
+    }
+
+    /// Whether nobody need watch it for now, while something else is waited for. Only once: who is told so comes back for it later.
+    pub(crate) fn put_off(&mut self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.put_off(),
+            Self::Secure(_) => false,
         }
     }
 
@@ -65,19 +56,18 @@ impl Stream {
         matches!(self, Self::Secure(secure) if secure.is_amid_record())
     }
 
-    /// Whether there is something that nobody has read, as far as is known without a look at the socket.
+    /// Whether there is something that nobody has read, or the end, as far as that is known without waiting.
     pub(crate) fn has_unread(&self) -> bool {
-        let (tcp, held) = match self {
-            Self::Plain(tcp) => (tcp, false),
-            Self::Secure(secure) => (secure.tcp(), secure.is_amid_record()),
-        };
-        held || tcp.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+        match self {
+            Self::Plain(tcp) => tcp.has_unread(),
+            Self::Secure(secure) => secure.is_amid_record() || tcp::is_readable(secure.tcp()),
+        }
     }
 
     /// Sends what waits for the end, and says that this is it. Does not wait.
     pub(crate) fn finish(&mut self) {
         match self {
-            Self::Plain(tcp) => socket::end(tcp),
+            Self::Plain(tcp) => tcp.end(),
             Self::Secure(secure) => secure.finish(),
         }
     }
@@ -93,7 +83,7 @@ impl Stream {
 impl Sink for Stream {
     fn poll_write_last(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(tcp) => socket::poll_write_last(tcp, cx, data),
+            Self::Plain(tcp) => tcp.poll_write_last(cx, data),
             Self::Secure(secure) => secure.poll_write_last(cx, data),
         }
     }

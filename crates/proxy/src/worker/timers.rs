@@ -59,6 +59,8 @@ struct Inner {
     deadlines: Vec<u32>,
     entries: Vec<Entry>,
     free: Vec<u32>,
+    /// Who looks again at the next tick.
+    again: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -204,7 +206,12 @@ impl Timers {
         self.inner.borrow().entries.get(id as usize).map(|entry| entry.signals).unwrap_or_default()
     }
 
-    /// Wakes the connections whose deadlines have passed.
+    /// Wakes this connection at the next tick, whatever its deadline.
+    pub(crate) fn look_again(&self, id: u32) {
+        self.inner.borrow_mut().again.push(id);
+    }
+
+    /// Wakes the connections whose deadlines have passed, and those that are to look again.
     pub(crate) fn tick(&self, now: u32) {
         let inner = &mut *self.inner.borrow_mut();
         for (deadline, entry) in inner.deadlines.iter_mut().zip(&mut inner.entries) {
@@ -214,6 +221,12 @@ impl Timers {
                 if let Some(waker) = &entry.waker {
                     waker.wake_by_ref();
                 }
+            }
+        }
+        // A place may have another connection by now, which is then woken for nothing.
+        for id in inner.again.drain(..) {
+            if let Some(Entry { waker: Some(waker), .. }) = inner.entries.get(id as usize) {
+                waker.wake_by_ref();
             }
         }
     }

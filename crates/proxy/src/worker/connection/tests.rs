@@ -7,6 +7,7 @@ use crate::access_log::LogBuffer;
 use crate::config::{Port, PortConfig, PortKey, Socket, Versioned};
 use crate::control::team_for_tests;
 use crate::worker::listen;
+use crate::worker::tcp::Tcp;
 
 struct Nowhere;
 
@@ -47,6 +48,11 @@ pub(crate) async fn listening(settings: weir_model::ClientSettings) -> (Rc<Worke
     (worker, Rc::new(LocalSocket::new(Arc::new(socket), log)), listener)
 }
 
+/// A socket as the worker accepts it.
+fn as_accepted(stream: TcpStream) -> Tcp {
+    Tcp::new(stream.into_std().expect("a socket").into())
+}
+
 /// A worker that does not run, and a connection of it with its client.
 pub(crate) async fn connection() -> (Rc<Worker>, Downstream, TcpStream) {
     let (worker, socket, listener) = listening(weir_model::ClientSettings::default()).await;
@@ -56,7 +62,7 @@ pub(crate) async fn connection() -> (Rc<Worker>, Downstream, TcpStream) {
     let (stream, peer) = accepted.expect("accepts");
     let slot = worker.team.ledger.acquire(&cell).expect("no limit");
     let link = Link::new(worker.clone(), socket, peer, &cell);
-    (worker, Downstream::new(Stream::Plain(stream), slot, link), client.expect("connects"))
+    (worker, Downstream::new(Stream::Plain(as_accepted(stream)), slot, link), client.expect("connects"))
 }
 
 #[tokio::test]
@@ -99,7 +105,7 @@ async fn end_many(end: impl AsyncFn(Downstream)) {
             clients.push(client);
             let slot = worker.team.ledger.acquire(&cell).expect("no limit");
             let link = Link::new(worker.clone(), socket.clone(), peer, &cell);
-            end(Downstream::new(Stream::Plain(stream), slot, link)).await;
+            end(Downstream::new(Stream::Plain(as_accepted(stream)), slot, link)).await;
         }
         assert_eq!((worker.team.ledger.cell_count("ns/eg/http"), worker.connections.get()), (0, 0));
         assert_eq!(open_at(address.port()), 0);
