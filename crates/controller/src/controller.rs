@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weir_model::{Answer, ListenerState, Model, Report};
 use weir_translate::{Observed, Output, Settings, Translator};
 
-use crate::config::{self, CONFIG_MAP, Config};
+use crate::Connect;
+use crate::config::{self, Config, Source};
 use crate::debounce::Debounce;
 use crate::health::Ready;
+use crate::kinds::Kind;
 use crate::limits::Limits;
 use crate::line::Line;
-use crate::link::Verdict;
+use crate::link::{self, Verdict};
 use crate::provision::Template;
 use crate::watch::Change;
 use crate::work::{Done, Work};
@@ -28,8 +29,8 @@ pub(crate) struct Controller {
     config: Config,
     template: Template,
     settings: Settings,
-    /// The ConfigMap's data as last seen, so that only changes of it are told.
-    config_data: Option<Value>,
+    /// The administrator's file as last seen, so that only changes of it are told.
+    config_text: Option<String>,
     world: World,
     changes: mpsc::Receiver<Change>,
     translator: Translator,
@@ -38,25 +39,52 @@ pub(crate) struct Controller {
     debounce: Debounce,
     /// Something changed that need not wait for a burst to end.
     stale: bool,
-    line: Line,
+    role: Role,
+    line: Option<Line>,
     limits: Limits,
     work: Work,
     ready: Ready,
+    /// The kinds whose definitions were missing when that was last looked at.
+    absent: Vec<Kind>,
     /// When to say what is still missing, while something is.
     remind_at: Instant,
+}
+
+/// Whether this replica leads, and how it reaches the data plane then.
+pub(crate) struct Role {
+    leads: watch::Receiver<bool>,
+    connect: Option<Connect>,
+}
+
+impl Role {
+    /// One that follows `leads`, which never goes back.
+    pub(crate) fn new(leads: watch::Receiver<bool>, connect: Option<Connect>) -> Self {
+        Self { leads, connect }
+    }
+
+    fn leads(&self) -> bool {
+        *self.leads.borrow()
+    }
+
+    /// Returns when it has changed. Cancel-safe.
+    async fn changed(&mut self) {
+        if self.leads.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Caches that have not filled by then are worth a word.
 const SLOW_START: Duration = Duration::from_secs(10);
 
 impl Controller {
-    /// A controller that has seen nothing yet. `config_map` is what `settings` came from.
+    /// A controller that has seen nothing yet. `config_text` is what `settings` came from.
     pub(crate) fn new(
         client: kube::Client,
         config: Config,
         settings: Settings,
-        config_map: Option<&Value>,
-        line: Line,
+        config_text: Option<String>,
+        role: Role,
         changes: mpsc::Receiver<Change>,
         ready: Ready,
     ) -> Self {
@@ -66,7 +94,7 @@ impl Controller {
             world: World::new(&config.namespace),
             work: Work::new(client, &config.namespace),
             observed: Observed { loopback_backends: config.embedded, ..Observed::default() },
-            config_data: config_map.and_then(|it| it.get("data")).cloned(),
+            config_text,
             config,
             settings,
             changes,
@@ -74,15 +102,18 @@ impl Controller {
             model: None,
             debounce: Debounce::default(),
             stale: false,
-            line,
+            role,
+            line: None,
             limits: Limits::default(),
             ready,
+            absent: Vec::new(),
             remind_at: Instant::now() + SLOW_START,
         }
     }
 
     /// Runs until told to stop.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.lead();
         loop {
             let wake = self.wake(Instant::now());
             let sleep = async {
@@ -97,10 +128,13 @@ impl Controller {
                     Some(change) => self.change(change),
                     None => anyhow::bail!("all watches have ended"),
                 },
-                answer = self.line.recv() => match answer {
-                    Some(answer) => self.answer(answer),
-                    None => self.line.broke(Instant::now()),
+                answer = recv(&mut self.line) => match (answer, &mut self.line) {
+                    (Some(answer), _) => self.answer(answer),
+                    (None, Some(line)) => line.broke(Instant::now()),
+                    (None, None) => {}
                 },
+                text = next_text(&mut self.config.source) => self.configure(Some(text)),
+                () = self.role.changed() => self.lead(),
                 done = self.work.next() => self.done(done?),
                 () = sleep => {}
             }
@@ -108,10 +142,19 @@ impl Controller {
         }
     }
 
+    /// Does what a new leader does first.
+    fn lead(&mut self) {
+        if self.role.leads() {
+            // An epoch of now: the data plane shall obey it more than whoever led before.
+            let epoch = || link::new_epoch(u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default());
+            self.line = self.role.connect.take().map(|connect| Line::new(connect, epoch()));
+        }
+    }
+
     fn wake(&self, now: Instant) -> Option<Instant> {
         let translate = if self.world.is_full() { self.debounce.due() } else { Some(self.remind_at) };
-        let line = self.model.as_ref().and_then(|_| self.line.wake());
-        let work = self.work.wake(now, self.hold(), &self.world, &self.limits.events);
+        let line = self.model.as_ref().and_then(|_| self.line.as_ref()?.wake());
+        let work = if self.role.leads() { self.work.wake(now, self.hold(), &self.world, &self.limits.events) } else { None };
         [translate, line, work, self.limits.wake()].into_iter().flatten().min()
     }
 
@@ -129,18 +172,20 @@ impl Controller {
             self.remind_at = now + 6 * SLOW_START;
             tracing::warn!(kinds = ?self.world.missing(), "still waiting for these kinds to be listed; may the controller list and watch them?");
         }
-        if let Some(model) = &self.model {
-            self.line.publish(model, now);
+        if let (Some(model), Some(line)) = (&self.model, &mut self.line) {
+            line.publish(model, now);
         }
         self.limits.tell(now);
         self.limits.restate(now);
-        let hold = self.hold();
-        self.work.start(now, hold, &mut self.world, &mut self.limits.events);
+        if self.role.leads() {
+            let hold = self.hold();
+            self.work.start(now, hold, &mut self.world, &mut self.limits.events);
+        }
     }
 
     /// Until when statuses wait: an answer or a translation that is due may change what they say, and one write is better than two.
     fn hold(&self) -> Option<Instant> {
-        self.line.hold().max(self.debounce.due())
+        self.line.as_ref().and_then(Line::hold).max(self.debounce.due())
     }
 
     fn translate(&mut self) {
@@ -165,46 +210,82 @@ impl Controller {
         if translate {
             self.debounce.note(Instant::now());
         }
-        if let Some(config_map) = config {
-            self.configure(config_map.as_ref());
+        match (config, &self.config.source) {
+            (Some(Some(config_map)), Source::ConfigMap) => match config::text(&config_map) {
+                Ok(text) => self.configure(Some(text.to_owned())),
+                Err(error) => self.refuse(String::new(), &error),
+            },
+            (Some(None), Source::ConfigMap) => self.configure(None),
+            _ => {}
         }
         if !was_full && self.world.is_full() {
             tracing::info!("caches are full");
             self.stale = true;
         }
+        self.installed();
     }
 
-    /// The ConfigMap changed, or was seen again.
-    fn configure(&mut self, config_map: Option<&Value>) {
-        let data = config_map.and_then(|it| it.get("data")).cloned();
-        if data == self.config_data {
+    /// Says which definitions are missing, and whether there is enough to be of use.
+    fn installed(&mut self) {
+        if !self.world.is_full() {
             return;
         }
-        self.config_data = data;
-        let namespace = &self.config.namespace;
-        let Some(config_map) = config_map else {
-            tracing::warn!("ConfigMap {namespace}/{CONFIG_MAP} is gone; what it said last stays in force");
+        let absent = self.world.absent();
+        if absent != self.absent {
+            if !absent.is_empty() {
+                let names: Vec<String> = absent.iter().map(|it| it.definition()).collect();
+                tracing::error!(
+                    missing = names.join(", "),
+                    "CustomResourceDefinitions are not installed; install them: weir crds | kubectl apply --server-side -f -"
+                );
+            }
+            self.absent = absent;
+        }
+        // Where there is a data plane to ask, its answer is waited for.
+        if self.line.is_none() {
+            self.ready.set(self.world.may_provision());
+        }
+    }
+
+    /// The file changed, or was seen again; none: it is gone.
+    fn configure(&mut self, text: Option<String>) {
+        if text == self.config_text {
+            return;
+        }
+        let Some(text) = text else {
+            self.config_text = None;
+            tracing::warn!("{} is gone; what it said last stays in force", self.config.origin());
             return;
         };
-        match self.config.settings(config_map) {
-            Ok((settings, unused)) => {
-                config::tell(&settings, &unused);
-                self.stale |= settings != self.settings;
-                self.settings = settings;
+        match self.config.parse(&text) {
+            Ok(file) => {
+                self.config_text = Some(text);
+                config::tell(&file);
+                self.stale |= file.settings != self.settings;
+                self.settings = file.settings;
             }
-            Err(error) => {
-                tracing::error!(%error, "ConfigMap {namespace}/{CONFIG_MAP} is invalid; the last good configuration stays in force");
-            }
+            Err(error) => self.refuse(text, &error),
         }
+    }
+
+    /// The file is invalid. Said once for each text.
+    fn refuse(&mut self, text: String, error: &config::Invalid) {
+        if self.config_text.as_ref() == Some(&text) {
+            return;
+        }
+        self.config_text = Some(text);
+        tracing::error!(%error, "{} is invalid; the last good configuration stays in force", self.config.origin());
     }
 
     fn answer(&mut self, answer: Answer) {
         let now = Instant::now();
         match answer {
-            Answer::Acknowledgement(acknowledgement) => match self.line.acknowledge(&acknowledgement, now) {
-                Verdict::Stale => {}
-                Verdict::Applied => self.applied(now),
-                Verdict::Refused(reason) => tracing::warn!(%reason, "the data plane refused the configuration; sending all of it again"),
+            Answer::Acknowledgement(acknowledgement) => match self.line.as_mut().map(|it| it.acknowledge(&acknowledgement, now)) {
+                None | Some(Verdict::Stale) => {}
+                Some(Verdict::Applied) => self.applied(now),
+                Some(Verdict::Refused(reason)) => {
+                    tracing::warn!(%reason, "the data plane refused the configuration; sending all of it again");
+                }
             },
             Answer::Report(report) => self.report(report),
             Answer::Refused(refused) => self.limits.refused(&refused, &self.world.board, Timestamp::now()),
@@ -213,7 +294,7 @@ impl Controller {
     }
 
     fn applied(&mut self, now: Instant) {
-        let Some((version, model)) = self.line.applied() else { return };
+        let Some((version, model)) = self.line.as_ref().and_then(Line::applied) else { return };
         tracing::debug!(version, "in force");
         if *version == 1 {
             tracing::info!(
@@ -230,7 +311,9 @@ impl Controller {
     }
 
     fn report(&mut self, report: Arc<Report>) {
-        self.line.reported(&report);
+        if let Some(line) = &mut self.line {
+            line.reported(&report);
+        }
         let states: BTreeMap<_, _> = report.listeners.iter().map(|(name, it)| (name.clone(), it.state.clone())).collect();
         if states != self.observed.listeners {
             for (name, state) in &states {
@@ -252,4 +335,22 @@ impl Controller {
             self.debounce.note(Instant::now());
         }
     }
+}
+
+/// The next answer of the data plane; pending while there is no line. Cancel-safe.
+async fn recv(line: &mut Option<Line>) -> Option<Answer> {
+    match line {
+        Some(line) => line.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the file says now that it has changed; pending where it is a ConfigMap, which is watched with everything else. Cancel-safe.
+async fn next_text(source: &mut Source) -> String {
+    if let Source::File(_, text) = source
+        && text.changed().await.is_ok()
+    {
+        return text.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }

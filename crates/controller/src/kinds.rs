@@ -87,6 +87,12 @@ impl Kind {
         self.resource().api_version
     }
 
+    /// What its CustomResourceDefinition is called.
+    pub(crate) fn definition(self) -> String {
+        let (group, _, _, plural) = self.names();
+        format!("{plural}.{group}")
+    }
+
     /// The kind of this group and name.
     pub(crate) fn find(group: &str, kind: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| {

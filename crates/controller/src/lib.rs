@@ -10,11 +10,14 @@
 //!                  │       └─► provision::Fleet ─► Deployments, Services
 //!                  └──────────── limits ─► log, Events ◄─ data plane
 //! ```
+//!
+//! Of several replicas one is elected and does all of this; the others watch, so that they can take over, and write nothing.
 
 mod backoff;
 mod config;
 mod controller;
 mod debounce;
+mod election;
 mod events;
 mod health;
 mod json;
@@ -33,17 +36,15 @@ mod world;
 use std::sync::Arc;
 
 use anyhow::Context;
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_model::{Answer, Publish};
 
-pub use config::{CONFIG_KEY, CONFIG_MAP, Config};
-use controller::Controller;
+pub use config::{CONFIG_KEY, CONFIG_MAP, Config, Source};
+use controller::{Controller, Role};
 use health::Ready;
 use kinds::Kind;
-use line::Line;
 
 /// Opens a line to the data plane; called again whenever the line breaks.
 pub type Connect = Arc<dyn Fn() -> (mpsc::Sender<Publish>, mpsc::Receiver<Answer>) + Send + Sync>;
@@ -53,32 +54,49 @@ const CHANGES: usize = 1024;
 
 /// Runs the controller until `stop`. It logs with `tracing`; run it on a runtime whose subscriber writes where the log belongs.
 ///
+/// `connect` leads to the data plane; without one nothing is published, and what statuses say of it is that it has taken nothing yet.
+///
 /// # Errors
-/// The configuration is invalid, or the health address is taken, at start; the message names the reason and what to do. Later trouble
-/// is logged and survived.
-pub async fn run(client: kube::Client, connect: Connect, config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    anyhow::ensure!(!config.leader_election, "leader election is not available yet: run one replica and turn it off");
+/// The configuration is invalid, or the health address is taken, at start; the message names the reason and what to do. Or another replica
+/// may lead by now: then this one must not write any more, and its process should end. Other trouble is logged and survived.
+pub async fn run(client: kube::Client, connect: Option<Connect>, config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = health::listen(config.health).await?;
     let ready = Ready::default();
     // Aborted when dropped, so everything ends with this function.
     let mut tasks = JoinSet::new();
     tasks.spawn(health::serve(listener, ready.clone()));
-    let config_map = tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        config_map = config::read(&client, &config.namespace) => config_map,
+    let text = match &config.source {
+        Source::File(_, text) => Some(text.borrow().clone()),
+        Source::ConfigMap => tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            config_map = config::read(&client, &config.namespace) => match config_map {
+                Some(it) => Some(config::text(&it).with_context(|| format!("{} is invalid", config.origin()))?.to_owned()),
+                None => None,
+            },
+        },
     };
-    let (settings, unused) = match &config_map {
-        Some(it) => config.settings(it).with_context(|| format!("ConfigMap {}/{CONFIG_MAP} is invalid", config.namespace))?,
-        None => (config.defaults(), Vec::new()),
+    let file = match &text {
+        Some(text) => config.parse(text).with_context(|| format!("{} is invalid", config.origin()))?,
+        None => config.defaults(),
     };
-    let epoch = link::new_epoch(u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default());
-    tracing::info!(namespace = config.namespace, epoch, "controller started");
-    config::tell(&settings, &unused);
+    tracing::info!(namespace = config.namespace, "controller started");
+    config::tell(&file);
     let (sender, changes) = mpsc::channel(CHANGES);
     for kind in Kind::ALL {
         tasks.spawn(watch::watch(client.clone(), kind, config.namespace.clone(), sender.clone()));
     }
     drop(sender);
-    let line = Line::new(connect, epoch);
-    Controller::new(client, config, settings, config_map.as_ref(), line, changes, ready).run(stop).await
+    let elected = config.election.as_deref().zip(file.election).map(|(name, times)| (election::identity(name), times));
+    let (leads, role) = tokio::sync::watch::channel(elected.is_none());
+    let namespace = config.namespace.clone();
+    let controller = Controller::new(client.clone(), config, file.settings, text, Role::new(role, connect), changes, ready);
+    let Some((identity, times)) = elected else { return controller.run(stop).await };
+    tokio::select! {
+        outcome = controller.run(stop) => {
+            // All that it was doing has ended with it.
+            election::release(&client, &namespace, &identity).await;
+            outcome
+        }
+        lost = election::campaign(&client, &namespace, &identity, times, &leads) => Err(lost.into()),
+    }
 }

@@ -50,6 +50,11 @@ impl World {
         Kind::ALL.into_iter().filter(|kind| !self.full.contains_key(kind)).collect()
     }
 
+    /// The kinds that the API server does not have.
+    pub(crate) fn absent(&self) -> Vec<Kind> {
+        self.full.iter().filter(|(_, there)| !**there).map(|(kind, _)| *kind).collect()
+    }
+
     /// Whether so much is known that what nobody wants may be deleted: a list that could not be read is no reason to take a proxy away.
     pub(crate) fn may_provision(&self) -> bool {
         [Kind::GatewayClass, Kind::Gateway, Kind::Service, Kind::Deployment].iter().all(|kind| self.full.get(kind) == Some(&true))

@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run everything in this process: API server, controller, data plane, built-in workloads
     Run(RunArguments),
+    /// Run the controller alone, against a cluster
+    Controller(ControllerArguments),
     /// Print objects with the statuses that they would get, offline
     Translate(TranslateArguments),
     /// Print the CustomResourceDefinitions that Weir serves
@@ -61,6 +63,33 @@ pub(crate) struct RunArguments {
     /// A command to run once everything is ready, with KUBECONFIG set; its exit status becomes Weir's
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ControllerArguments {
+    /// How to reach the cluster [default: $KUBECONFIG, else as a pod of the cluster, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The EnvoyGateway file, watched [default: key envoy-gateway.yaml of ConfigMap envoy-gateway-config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_path: Option<PathBuf>,
+
+    /// Where that ConfigMap is, and where proxies are made [default: $ENVOY_GATEWAY_NAMESPACE, else the pod's own, else envoy-gateway-system]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+
+    /// Where /healthz and /readyz are answered
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8081", value_parser = address)]
+    pub(crate) health_address: SocketAddr,
+
+    /// The domain of the cluster's Service names [default: $KUBERNETES_CLUSTER_DOMAIN, else cluster.local]
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) cluster_domain: Option<String>,
+
+    /// The image of the proxies that Gateways get
+    #[arg(long, value_name = "IMAGE", default_value = crate::run::bootstrap::PROXY_IMAGE)]
+    pub(crate) proxy_image: String,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! Here is wiring only: the command line, and which part gets which other part's handle.
 
 mod cli;
+mod controller;
 mod exit;
 mod files;
 mod logging;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let outcome = match cli.command {
         cli::Command::Run(arguments) => run::run(arguments),
+        cli::Command::Controller(arguments) => controller::run(arguments),
         cli::Command::Translate(arguments) => translate::translate(&arguments),
         cli::Command::Crds => output::crds(),
         cli::Command::Echo(arguments) => workloads::echo::command(&arguments),

@@ -7,7 +7,16 @@ use super::{EnvoyGateway, FieldProblem, LogEncoder, LogLevel, ProviderType, Watc
 use crate::duration;
 
 /// The fields that have an effect.
-const USED: [&str; 4] = ["gateway.controllerName", "provider.type", "logging.level", "extensionApis.enableBackend"];
+const USED: [&str; 8] = [
+    "gateway.controllerName",
+    "provider.type",
+    "provider.kubernetes.leaderElection.disable",
+    "provider.kubernetes.leaderElection.leaseDuration",
+    "provider.kubernetes.leaderElection.renewDeadline",
+    "provider.kubernetes.leaderElection.retryPeriod",
+    "logging.level",
+    "extensionApis.enableBackend",
+];
 
 /// What may be named in `logging.level`.
 const LOG_COMPONENTS: [&str; 8] =

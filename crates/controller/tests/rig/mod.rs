@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_controller::{CONFIG_KEY, CONFIG_MAP, Config, Connect};
+use weir_controller::{CONFIG_KEY, CONFIG_MAP, Config, Connect, Source};
 use weir_model::{Acknowledgement, Answer, ListenerName, ListenerReport, ListenerState, Model, Publish, Report};
 
 use crate::api::Api;
@@ -55,14 +55,15 @@ impl Rig {
         });
         let config = Config {
             namespace: SYSTEM.into(),
+            source: Source::ConfigMap,
             embedded: true,
             health: "127.0.0.1:0".parse().expect("an address"),
             proxy_image: "weir/proxy".into(),
             cluster_domain: "cluster.local".into(),
-            leader_election: false,
+            election: None,
         };
         let stop = CancellationToken::new();
-        let run = tokio::spawn(weir_controller::run(client, connect, config, stop.clone()));
+        let run = tokio::spawn(weir_controller::run(client, Some(connect), config, stop.clone()));
         Self { api, planes, model: Model::default(), binds: false, stop, run }
     }
 

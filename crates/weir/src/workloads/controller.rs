@@ -65,17 +65,18 @@ fn run(data_plane: DataPlane, client: kube::Config, context: &ContainerContext) 
     };
     let config = weir_controller::Config {
         namespace: bootstrap::NAMESPACE.to_owned(),
+        source: weir_controller::Source::ConfigMap,
         embedded: true,
         health: SocketAddr::new(context.ip.into(), bootstrap::HEALTH_PORT),
         proxy_image: bootstrap::PROXY_IMAGE.to_owned(),
         cluster_domain: "cluster.local".to_owned(),
-        leader_election: false,
+        election: None,
     };
     let connect: weir_controller::Connect = Arc::new(move || data_plane.connect());
     let stop: CancellationToken = context.stop.clone();
     let outcome = runtime.block_on(async {
         let client = kube::Client::try_from(super::named(client, "weir-controller"))?;
-        weir_controller::run(client, connect, config, stop).await
+        weir_controller::run(client, Some(connect), config, stop).await
     });
     match outcome {
         Ok(()) => 0,
