@@ -1,4 +1,4 @@
-//! The embedded node: one process that plays deployment, replica set and endpoint slice controller, kubelet, kube-proxy and load balancer.
+//! The embedded node: one process that plays deployment, replica set, job and endpoint slice controller, kubelet, kube-proxy and load balancer.
 //!
 //! It knows nothing of gateways. It talks to a Kubernetes-style API with a [`kube::Client`], and runs what the binary injects ([`Workload`]) as
 //! tasks of this process, each pod on a loopback address of its own.
@@ -18,6 +18,7 @@ mod deployment;
 mod dns;
 mod driver;
 mod events;
+mod job;
 mod kubelet;
 mod logs;
 mod meta;
@@ -35,9 +36,11 @@ mod workload;
 mod world;
 mod write;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +95,7 @@ pub enum StartError {
     #[error("cannot register the node: {0}")]
     Register(#[source] kube::Error),
     /// The first lists did not arrive.
-    #[error("the API did not list its objects within {0:?}; is it serving apps/v1, v1 and discovery.k8s.io/v1?")]
+    #[error("the API did not list its objects within {0:?}; is it serving apps/v1, batch/v1, v1 and discovery.k8s.io/v1?")]
     Sync(Duration),
 }
 
@@ -108,6 +111,7 @@ pub struct Node {
     logs: LogStore,
     resolver: Resolver,
     watches: CancellationToken,
+    failed: CancellationToken,
     driver: JoinHandle<()>,
 }
 
@@ -126,7 +130,8 @@ impl Node {
         let recorder = events::Recorder::start(config.client.clone(), config.node_name.clone(), watches.clone());
         unsupported::start(&config.client, &recorder, &watches);
         let driver = driver::Driver::new(config, workloads, logs.clone(), resolver.clone(), recorder, inputs.clone());
-        let driver = tokio::spawn(driver.run(receiver, progress));
+        let failed = CancellationToken::new();
+        let driver = tokio::spawn(tell_panic(driver.run(receiver, progress), failed.clone()));
         let listed = tokio::time::timeout(SYNC_TIMEOUT, started.wait_for(|p| *p != driver::Progress::Listing));
         if !matches!(listed.await, Ok(Ok(_))) {
             driver.abort();
@@ -135,7 +140,12 @@ impl Node {
         // What takes longer than this goes on by itself.
         let _ = tokio::time::timeout(SETTLE_TIMEOUT, started.wait_for(|p| *p == driver::Progress::Settled)).await;
         stop_watches.disarm();
-        Ok(Node { inputs, logs, resolver, watches, driver })
+        Ok(Node { inputs, logs, resolver, watches, failed, driver })
+    }
+
+    /// Resolves when the node has come to an end by a defect of its own: nothing is scheduled, started or counted any more.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// The containers' logs, for the API's `pods/log`.
@@ -162,5 +172,26 @@ impl Node {
         }
         self.driver.abort();
         let _ = self.driver.await;
+    }
+}
+
+/// Runs `work`; a panic in it is told by `failed`.
+async fn tell_panic(work: impl Future<Output = ()>, failed: CancellationToken) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        failed.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_panic_is_told() {
+        for (panics, told) in [(true, true), (false, false)] {
+            let failed = CancellationToken::new();
+            tell_panic(async { assert!(!panics, "a defect") }, failed.clone()).await;
+            assert_eq!(failed.is_cancelled(), told);
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::meta::ObjectName;
 pub(crate) enum Kind {
     Deployment,
     ReplicaSet,
+    Job,
     Pod,
     Service,
     Slice,

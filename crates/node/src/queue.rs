@@ -12,6 +12,7 @@ use crate::meta::ObjectName;
 pub(crate) enum Key {
     Deployment(ObjectName),
     ReplicaSet(ObjectName),
+    Job(ObjectName),
     Pod(ObjectName),
     Service(ObjectName),
 }

@@ -65,7 +65,7 @@ pub(crate) fn ready_since(pod: &Pod) -> Option<Timestamp> {
 }
 
 /// Which pod goes first: one that does not run yet, then one that is not ready, then the youngest.
-fn rank(pod: &Pod) -> (u8, bool, std::cmp::Reverse<Option<Timestamp>>, Option<String>) {
+pub(crate) fn rank(pod: &Pod) -> (u8, bool, std::cmp::Reverse<Option<Timestamp>>, Option<String>) {
     let phase = match phase(pod) {
         "Pending" => 0,
         "Unknown" => 1,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::{self as kube_watcher, Event};
@@ -31,6 +32,7 @@ pub(crate) enum Change {
 pub(crate) fn start(client: &kube::Client, inputs: &mpsc::Sender<Input>, stop: &CancellationToken) {
     watch::<Deployment>(client, inputs, stop, Kind::Deployment, |o| Object::Deployment(Box::new(o)));
     watch::<ReplicaSet>(client, inputs, stop, Kind::ReplicaSet, |o| Object::ReplicaSet(Box::new(o)));
+    watch::<Job>(client, inputs, stop, Kind::Job, |o| Object::Job(Box::new(o)));
     watch::<Pod>(client, inputs, stop, Kind::Pod, |o| Object::Pod(Box::new(o)));
     watch::<Service>(client, inputs, stop, Kind::Service, |o| Object::Service(Box::new(o)));
     watch::<EndpointSlice>(client, inputs, stop, Kind::Slice, |o| Object::Slice(Box::new(o)));

@@ -1,9 +1,10 @@
-//! What the node knows: the objects of five kinds, as watches and the answers to its own writes brought them.
+//! What the node knows: the objects of six kinds, as watches and the answers to its own writes brought them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,6 +19,7 @@ const REMEMBERED: usize = 1024;
 pub(crate) enum Object {
     Deployment(Box<Deployment>),
     ReplicaSet(Box<ReplicaSet>),
+    Job(Box<Job>),
     Pod(Box<Pod>),
     Service(Box<Service>),
     Slice(Box<EndpointSlice>),
@@ -31,7 +33,7 @@ pub(crate) trait HasMeta {
 macro_rules! has_meta {
     ($($kind:ty),*) => { $(impl HasMeta for $kind { fn meta(&self) -> &ObjectMeta { &self.metadata } })* };
 }
-has_meta!(Deployment, ReplicaSet, Pod, Service, EndpointSlice);
+has_meta!(Deployment, ReplicaSet, Job, Pod, Service, EndpointSlice);
 
 /// Objects of one kind by namespace and name.
 pub(crate) struct Store<K> {
@@ -118,6 +120,7 @@ fn version(meta: &ObjectMeta) -> u64 {
 pub(crate) struct World {
     pub(crate) deployments: Store<Deployment>,
     pub(crate) replica_sets: Store<ReplicaSet>,
+    pub(crate) jobs: Store<Job>,
     pub(crate) pods: Store<Pod>,
     pub(crate) services: Store<Service>,
     pub(crate) slices: Store<EndpointSlice>,

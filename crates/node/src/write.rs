@@ -1,6 +1,7 @@
 //! Makes the writes of a plan, one after the other.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde::de::DeserializeOwned;
@@ -91,6 +92,7 @@ fn collection(kind: Kind, namespace: &str) -> String {
     let (root, plural) = match kind {
         Kind::Deployment => ("apis/apps/v1", "deployments"),
         Kind::ReplicaSet => ("apis/apps/v1", "replicasets"),
+        Kind::Job => ("apis/batch/v1", "jobs"),
         Kind::Pod => ("api/v1", "pods"),
         Kind::Service => ("api/v1", "services"),
         Kind::Slice => ("apis/discovery.k8s.io/v1", "endpointslices"),
@@ -114,6 +116,7 @@ fn decode(kind: Kind, value: Value) -> Result<Object, serde_json::Error> {
     Ok(match kind {
         Kind::Deployment => Object::Deployment(boxed::<Deployment>(value)?),
         Kind::ReplicaSet => Object::ReplicaSet(boxed::<ReplicaSet>(value)?),
+        Kind::Job => Object::Job(boxed::<Job>(value)?),
         Kind::Pod => Object::Pod(boxed::<Pod>(value)?),
         Kind::Service => Object::Service(boxed::<Service>(value)?),
         Kind::Slice => Object::Slice(boxed::<EndpointSlice>(value)?),

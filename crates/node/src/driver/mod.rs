@@ -5,6 +5,7 @@ mod services;
 mod workloads;
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::kubelet::status::ContainerView;
 use crate::kubelet::{Kubelet, Shared};
 use crate::logs::LogStore;
 use crate::meta::ObjectName;
-use crate::plan::{Kind, Note, Plan};
+use crate::plan::{Kind, Note, Plan, Write};
 use crate::queue::{Key, Queue};
 use crate::watcher::Change;
 use crate::workload::Workload;
@@ -69,7 +70,7 @@ pub(crate) enum Progress {
     Settled,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 /// Keys whose writes are made at a time. Each may be a connection to the API.
 const WRITERS: usize = 16;
 /// A failure that lasts this long is no race.
@@ -202,19 +203,23 @@ impl Driver {
                     return tracing::debug!(?key, %error, ?delay, "a write failed; it is tried again");
                 }
                 tracing::warn!(?key, %error, ?delay, "a write failed; it is tried again");
-                if let Key::ReplicaSet(name) = &key {
-                    self.note_failed_create(name, &error);
-                }
+                self.note_failed_create(&key, &error);
             }
         }
     }
 
     fn reconcile(&mut self, key: Key) {
-        let plan = match &key {
-            Key::Deployment(name) => self.deployment(name),
-            Key::ReplicaSet(name) => self.replica_set(name),
-            Key::Pod(name) => self.pod(name),
-            Key::Service(name) => self.service(name),
+        // A defect in one object's controller is that object's: it is tried again later, and the node lives on.
+        let plan = match std::panic::catch_unwind(AssertUnwindSafe(|| self.plan(&key))) {
+            Ok(plan) => plan,
+            Err(_) => {
+                let delay = self.queue.failed(key.clone(), Instant::now()).max(LASTING);
+                return tracing::error!(
+                    ?key,
+                    ?delay,
+                    "the controller of this object panicked, which is a defect of Weir; it is tried again"
+                );
+            }
         };
         let Plan { writes, notes, again_after } = plan;
         if let Some(delay) = again_after {
@@ -225,6 +230,21 @@ impl Driver {
             self.queue.done(key);
             return;
         }
+        self.write(key, writes, notes);
+    }
+
+    fn plan(&mut self, key: &Key) -> Plan {
+        match key {
+            Key::Deployment(name) => self.deployment(name),
+            Key::ReplicaSet(name) => self.replica_set(name),
+            Key::Job(name) => self.job(name),
+            Key::Pod(name) => self.pod(name),
+            Key::Service(name) => self.service(name),
+        }
+    }
+
+    /// Makes the writes of a key, one after the other, beside those of other keys.
+    fn write(&self, key: Key, writes: Vec<Write>, notes: Vec<Note>) {
         let (client, inputs, writers) = (self.config.client.clone(), self.inputs.clone(), self.writers.clone());
         tokio::spawn(async move {
             let _writer = writers.acquire_owned().await;
@@ -250,6 +270,7 @@ impl Driver {
         match object {
             Object::Deployment(o) => self.upsert_deployment(*o),
             Object::ReplicaSet(o) => self.upsert_replica_set(*o),
+            Object::Job(o) => self.upsert_job(*o),
             Object::Pod(o) => self.upsert_pod(*o),
             Object::Service(o) => {
                 let name = ObjectName::of(&o.metadata);
@@ -270,6 +291,7 @@ impl Driver {
         match object {
             Object::Deployment(o) => self.remove_deployment(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
             Object::ReplicaSet(o) => self.remove_replica_set(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
+            Object::Job(o) => self.remove_job(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
             Object::Pod(o) => self.remove_pod(&ObjectName::of(&o.metadata), o.metadata.uid.as_deref()),
             Object::Service(o) => {
                 let name = ObjectName::of(&o.metadata);
@@ -302,6 +324,7 @@ impl Driver {
         match kind {
             Kind::Deployment => drop_missing!(deployments, Deployment),
             Kind::ReplicaSet => drop_missing!(replica_sets, ReplicaSet),
+            Kind::Job => drop_missing!(jobs, Job),
             Kind::Pod => drop_missing!(pods, Pod),
             Kind::Service => drop_missing!(services, Service),
             Kind::Slice => drop_missing!(slices, Slice),
