@@ -41,6 +41,10 @@ impl Driver {
         if let Some(gone) = self.world.pods.remove(name, uid) {
             self.queue_owner_of_pod(&gone);
             self.queue_services_of_pod(&gone);
+            // One that ran here is forgotten when its containers have ended.
+            if !self.kubelet.runs.contains_key(name) {
+                self.kubelet.shared.logs.forget(name, uid.unwrap_or_default());
+            }
         }
         self.queue.add(Key::Pod(name.clone()));
     }
@@ -65,12 +69,18 @@ impl Driver {
             Some(node) if node != self.config.node_name => return plan,
             _ => {}
         }
+        let is_running = self.kubelet.runs.get(name).is_some_and(|run| !run.ended);
         if pod.metadata.deletion_timestamp.is_some() {
             self.delete_pod(name, &pod, &mut plan);
-        } else if !self.kubelet.runs.contains_key(name) && !has_ended(&pod) {
+        } else if has_ended(&pod) && !self.kubelet.runs.contains_key(name) {
+            // Ended in an earlier process; its logs can still be read.
+            self.kubelet.shared.logs.adopt(name, pod.metadata.uid.as_deref().unwrap_or_default(), &container_names(&pod));
+        } else if !self.kubelet.runs.contains_key(name) {
             self.start_pod(&pod, &mut plan);
         }
-        self.write_pod_status(name, &pod, &mut plan);
+        if is_running {
+            self.write_pod_status(name, &pod, &mut plan);
+        }
         plan
     }
 
@@ -91,7 +101,13 @@ impl Driver {
             self.kubelet.stop(name, grace_period(pod));
             return;
         }
-        // Nothing runs (any more): this confirms the deletion.
+        // Nothing runs (any more): this confirms the deletion, once. Whoever holds the pod by a finalizer is told first how it ended.
+        if pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
+            self.write_pod_status(name, pod, plan);
+            if pod.metadata.deletion_grace_period_seconds == Some(0) {
+                return;
+            }
+        }
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         plan.write(Kind::Pod, name.clone(), Verb::Delete { uid, grace_seconds: Some(0) });
     }
@@ -131,7 +147,7 @@ impl Driver {
     }
 
     fn write_pod_status(&mut self, name: &ObjectName, pod: &Pod, plan: &mut Plan) {
-        let Some(run) = self.kubelet.runs.get(name).filter(|run| !run.ended) else { return };
+        let Some(run) = self.kubelet.runs.get(name) else { return };
         // Nothing is written before every container has reported: one write instead of two, and a pod that was taken over does not flap.
         let Some(views) = run.views.iter().cloned().collect::<Option<Vec<ContainerView>>>() else { return };
         let host_ip = self.kubelet.shared.host_ip;
@@ -140,6 +156,10 @@ impl Driver {
             plan.write(Kind::Pod, name.clone(), Verb::PatchStatus(patch));
         }
     }
+}
+
+fn container_names(pod: &Pod) -> Vec<String> {
+    pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone()).collect()
 }
 
 /// Whether a pod has completed for good, as its status says.

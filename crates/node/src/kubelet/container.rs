@@ -71,6 +71,14 @@ struct Verdict {
 impl Container {
     /// Runs until the pod is stopped or the container has ended for good.
     pub(super) async fn run(mut self) {
+        if let State::Terminated(ended) = &self.view.state {
+            // It ended with an earlier process, or before that.
+            if !self.restarts_after(ended.exit_code) {
+                return self.report().await;
+            }
+            self.retire();
+            self.view.restarts += 1;
+        }
         let Some(workload) = self.workload() else { return self.image_unknown().await };
         let mut crashes = 0;
         loop {
@@ -81,6 +89,7 @@ impl Container {
             if self.stop.is_cancelled() || !self.restarts_after(code) {
                 return;
             }
+            self.retire();
             crashes = if started.elapsed() >= BACKOFF_FORGOTTEN { 0 } else { crashes + 1 };
             if let Some(delay) = backoff(crashes)
                 && !self.wait_out(delay).await
@@ -88,6 +97,13 @@ impl Container {
                 return;
             }
             self.view.restarts += 1;
+        }
+    }
+
+    /// What ended is from now on what was before.
+    fn retire(&mut self) {
+        if let State::Terminated(ended) = std::mem::take(&mut self.view.state) {
+            self.view.last = Some(ended);
         }
     }
 
@@ -180,7 +196,6 @@ impl Container {
             id: self.view.id.clone().unwrap_or_default(),
         };
         (self.view.ready, self.view.started) = (false, false);
-        self.view.last = Some(ended.clone());
         self.view.state = State::Terminated(ended);
         self.report().await;
         Some(code)

@@ -142,10 +142,10 @@ fn taken_over(before: Option<&ContainerStatus>, now: Timestamp) -> ContainerView
     view.restarts = before.restart_count;
     let last = before.last_state.as_ref().and_then(|s| s.terminated.as_ref());
     view.last = last.map(Terminated::from_api);
+    view.id = before.container_id.clone();
     let state = before.state.as_ref();
     if let Some(running) = state.and_then(|s| s.running.as_ref()) {
-        view.restarts += 1;
-        view.last = Some(Terminated {
+        view.state = State::Terminated(Terminated {
             exit_code: 255,
             reason: "Unknown",
             message: None,
@@ -154,9 +154,10 @@ fn taken_over(before: Option<&ContainerStatus>, now: Timestamp) -> ContainerView
             id: before.container_id.clone().unwrap_or_default(),
         });
     } else if let Some(ended) = state.and_then(|s| s.terminated.as_ref()) {
+        view.state = State::Terminated(Terminated::from_api(ended));
+    } else if view.last.is_some() {
+        // It waited to be started again.
         view.restarts += 1;
-        view.last = Some(Terminated::from_api(ended));
     }
-    view.state = State::Waiting { reason: "ContainerCreating", message: None };
     view
 }

@@ -135,9 +135,13 @@ fn container_status(container: &Container, view: &ContainerView) -> ContainerSta
     }
 }
 
-/// The kubelet's rules: pending until every container has run once; then running, unless all have ended for good.
+/// The kubelet's rules: pending until every container has run once; then running, unless all have ended for good. In a pod that is being deleted
+/// nothing is started again.
 fn phase(pod: &Pod, views: &[ContainerView]) -> String {
-    let policy = pod.spec.as_ref().and_then(|s| s.restart_policy.as_deref()).unwrap_or("Always");
+    let policy = match pod.metadata.deletion_timestamp {
+        Some(_) => "Never",
+        None => pod.spec.as_ref().and_then(|s| s.restart_policy.as_deref()).unwrap_or("Always"),
+    };
     let never_ran = |v: &ContainerView| matches!(v.state, State::Waiting { .. }) && v.last.is_none();
     if views.iter().any(never_ran) {
         return "Pending".to_owned();

@@ -82,6 +82,8 @@ struct ContainerEntry {
     waiting: String,
     current: Option<PodLog>,
     previous: Option<PodLog>,
+    /// The current run has ended and another one is to follow: it is then the previous one, too.
+    between_runs: bool,
 }
 
 impl LogStore {
@@ -120,6 +122,7 @@ impl LogStore {
         };
         let name = &found.name;
         match (previous, &found.current, &found.previous) {
+            (true, Some(log), _) if found.between_runs => Ok(log.clone()),
             (false, Some(log), _) | (true, _, Some(log)) => Ok(log.clone()),
             (true, ..) => Err(LogError::BadRequest(format!("previous terminated container \"{name}\" in pod \"{pod}\" not found"))),
             (false, None, _) => Err(waiting(name, pod, &found.waiting)),
@@ -133,9 +136,28 @@ impl LogStore {
             waiting: "ContainerCreating".to_owned(),
             current: None,
             previous: None,
+            between_runs: false,
         });
         let entry = PodEntry { uid: uid.to_owned(), containers: containers.collect() };
         self.inner.pods.lock().insert(pod.clone(), entry);
+    }
+
+    /// Makes a pod known whose containers ended in an earlier process.
+    pub(crate) fn adopt(&self, pod: &ObjectName, uid: &str, containers: &[String]) {
+        if self.inner.pods.lock().get(pod).is_some_and(|known| known.uid == uid) {
+            return;
+        }
+        self.declare(pod, uid, containers);
+        for name in containers {
+            let dir = self.pod_dir(pod, uid).join(path_part(name));
+            let mut runs = run::runs_in(&dir).unwrap_or_default();
+            let mut last = || runs.pop_last().and_then(|run| PodLog::reopen(&dir, run).ok());
+            let (current, previous) = (last(), last());
+            let mut pods = self.inner.pods.lock();
+            if let Some(entry) = pods.get_mut(pod).and_then(|p| p.containers.iter_mut().find(|c| c.name == *name)) {
+                (entry.current, entry.previous) = (current, previous);
+            }
+        }
     }
 
     /// Says why a container has no log yet.
@@ -143,6 +165,7 @@ impl LogStore {
         let mut pods = self.inner.pods.lock();
         if let Some(entry) = pods.get_mut(pod).and_then(|p| p.containers.iter_mut().find(|c| c.name == container)) {
             entry.waiting = reason.to_owned();
+            entry.between_runs = entry.current.is_some();
         }
     }
 
@@ -165,6 +188,7 @@ impl LogStore {
                 ended.close();
             }
             entry.previous = found;
+            entry.between_runs = false;
         }
         Ok(log)
     }
