@@ -221,6 +221,7 @@ fn job(object: &mut Map<String, Value>) {
     missing(spec, "backoffLimit", || json!(6));
     missing(spec, "completionMode", || json!("NonIndexed"));
     missing(spec, "suspend", || json!(false));
+    missing(spec, "manualSelector", || json!(false));
     missing(spec, "podReplacementPolicy", || json!("TerminatingOrFailed"));
     template(spec);
 }

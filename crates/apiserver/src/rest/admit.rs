@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::body::Decoded;
 use super::options::FieldValidation;
-use super::services;
+use super::{jobs, services};
 use crate::api::Api;
 use crate::builtin::{TypeError, meta};
 use crate::crd;
@@ -72,7 +72,7 @@ pub(crate) fn default(resource: &Resource, object: &mut Value, old: Option<&Valu
     }
 }
 
-/// Sets what only the server can give: cluster addresses, a namespace's phase, a CRD's status.
+/// Sets what only the server can give: cluster addresses, a Job's selector, a namespace's phase, a CRD's status.
 pub(crate) fn allot(api: &Api, resource: &Resource, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
     if resource.is("", "namespaces") && old.is_none() {
         new_namespace(object);
@@ -80,8 +80,11 @@ pub(crate) fn allot(api: &Api, resource: &Resource, object: &mut Value, old: Opt
     if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
         crd::complete(object, old.is_none());
     }
+    if resource.is("batch", "jobs") && old.is_none() {
+        jobs::select(object);
+    }
     if resource.is("", "services") {
-        services::allot(api, resource, object)?;
+        services::allot(api, resource, object, old)?;
     }
     Ok(())
 }

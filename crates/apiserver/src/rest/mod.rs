@@ -9,6 +9,7 @@ mod collection;
 pub(crate) mod create;
 pub(crate) mod deletion;
 mod duplicates;
+mod jobs;
 mod logs;
 mod options;
 mod owners;

@@ -74,15 +74,22 @@ struct AllottedPort {
 }
 
 /// Gives a Service the addresses and ports that its type asks for, unless somebody else does.
-pub(super) fn allot(api: &Api, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
-    if api.hooks.addresses_elsewhere {
+pub(super) fn allot(api: &Api, resource: &Resource, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let asks = asked(object).is_some_and(|address| old.and_then(asked) != Some(address));
+    if api.hooks.addresses_elsewhere && !asks {
         return Ok(());
     }
     let own = (object.namespace().to_owned(), object.name().to_owned());
     let (services, _) = api.store.list(&resource.shelf, None);
     let others = services.iter().filter(|s| (s.namespace(), s.name()) != (own.0.as_str(), own.1.as_str()));
     let others: Vec<Allotted<'_>> = others.filter_map(|service| service.fields()).collect();
-    allot_address(object, &others, resource)?;
+    if asks {
+        not_taken(object, &others, resource)?;
+    }
+    if api.hooks.addresses_elsewhere {
+        return Ok(());
+    }
+    allot_address(object, &others);
     allot_ports(object, &others);
     Ok(())
 }
@@ -91,22 +98,31 @@ fn kind(object: &Value) -> &str {
     object.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP")
 }
 
-fn allot_address(object: &mut Value, others: &[Allotted<'_>], resource: &Resource) -> Result<(), ApiError> {
-    if kind(object) == "ExternalName" {
+/// The cluster address that a Service names.
+fn asked(object: &Value) -> Option<&str> {
+    let address = object.pointer("/spec/clusterIP").and_then(Value::as_str)?;
+    (kind(object) != "ExternalName" && !matches!(address, "" | "None")).then_some(address)
+}
+
+/// An address that a Service asks for must be nobody else's.
+fn not_taken(object: &Value, others: &[Allotted<'_>], resource: &Resource) -> Result<(), ApiError> {
+    let Some(wanted) = asked(object).filter(|wanted| others.iter().any(|other| other.spec.cluster_ip.as_deref() == Some(wanted))) else {
         return Ok(());
+    };
+    let message = format!("Invalid value: [\"{wanted}\"]: failed to allocate IP {wanted}: provided IP is already allocated");
+    let error = FieldError { reason: "FieldValueInvalid", field: "spec.clusterIPs".to_owned(), message };
+    Err(ApiError::invalid(&resource.group, &resource.kind, object.name(), &[error]))
+}
+
+fn allot_address(object: &mut Value, others: &[Allotted<'_>]) {
+    if kind(object) == "ExternalName" {
+        return;
     }
-    let name = object.name().to_owned();
     let used: HashSet<&str> = others.iter().filter_map(|s| s.spec.cluster_ip.as_deref()).collect();
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
     let address = match wanted.as_str() {
-        "None" => wanted,
         "" => free_address(&used),
-        taken if used.contains(taken) => {
-            let message = format!("Invalid value: [\"{taken}\"]: failed to allocate IP {taken}: provided IP is already allocated");
-            let error = FieldError { reason: "FieldValueInvalid", field: "spec.clusterIPs".to_owned(), message };
-            return Err(ApiError::invalid(&resource.group, &resource.kind, &name, &[error]));
-        }
         _ => wanted,
     };
     spec.insert("clusterIP".to_owned(), Value::from(address.as_str()));
@@ -115,7 +131,6 @@ fn allot_address(object: &mut Value, others: &[Allotted<'_>], resource: &Resourc
     }
     spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
     spec.entry("ipFamilyPolicy").or_insert_with(|| json!("SingleStack"));
-    Ok(())
 }
 
 fn free_address(used: &HashSet<&str>) -> String {
