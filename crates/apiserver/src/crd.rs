@@ -1,12 +1,15 @@
 //! CustomResourceDefinitions: names and status that the server fills in, and what it refuses.
 
+mod rules;
 mod structure;
+mod warnings;
 
 use serde_json::{Map, Value, json};
 
 use crate::builtin;
 use crate::object::{ObjectExt, now};
 use crate::schema::{FieldError, Structural};
+pub(crate) use warnings::warnings;
 
 const APPROVED: &str = "/metadata/annotations/api-approved.kubernetes.io";
 /// Keeps a CRD until its objects are gone.
@@ -158,15 +161,14 @@ fn schemas(crd: &Value) -> Vec<FieldError> {
             errors.extend(unstructured);
             continue;
         }
-        let problems = match Structural::from_json(schema) {
-            Ok(structural) => structural.compile_rules(),
-            Err(reason) => vec![reason],
-        };
-        errors.extend(problems.into_iter().map(|problem| FieldError {
-            reason: "FieldValueInvalid",
-            field: format!("spec.versions[{index}].schema.openAPIV3Schema"),
-            message: format!("Invalid value: {problem}"),
-        }));
+        match Structural::from_json(schema) {
+            Ok(structural) => errors.extend(rules::check(schema, &structural.root, &format!("{path}.openAPIV3Schema"))),
+            Err(problem) => errors.push(FieldError {
+                reason: "FieldValueInvalid",
+                field: format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                message: format!("Invalid value: {problem}"),
+            }),
+        }
     }
     errors
 }

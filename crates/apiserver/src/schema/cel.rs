@@ -2,7 +2,8 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use kube_cel::cel::{Context, ExecutionError, Value as Cel, objects::OptionalValue};
+use kube_cel::cel::common::ast::{Expr, operators};
+use kube_cel::cel::{Context, ExecutionError, IdedExpr, Value as Cel, objects::OptionalValue};
 use serde_json::{Map, Value};
 
 use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, expression::Lazy, old, path::Path, work};
@@ -93,27 +94,9 @@ thread_local! {
     static BUDGET: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Compiles every rule below `node`; collects what does not compile.
-pub(super) fn compile_all(node: &Node, path: &mut Path, broken: &mut Vec<String>) {
-    if !node.deep.rules {
-        return;
-    }
-    for rule in &node.rules {
-        for expression in std::iter::once(&rule.program).chain(&rule.message_program) {
-            if let Err(e) = expression.get() {
-                broken.push(format!("{}: {}: {e}", path.as_str(), expression.source()));
-            }
-        }
-    }
-    for (name, child) in &node.properties {
-        path.child(name, |path| compile_all(child, path, broken));
-    }
-    for child in node.items.as_deref().into_iter().chain(node.additional.schema()) {
-        path.key("", |path| compile_all(child, path, broken));
-    }
-    for branch in node.checks.iter().flat_map(|checks| &checks.junctors.all_of) {
-        compile_all(branch, path, broken);
-    }
+/// Whether an expression without variables has a value.
+pub(super) fn is_valid(expression: &IdedExpr) -> bool {
+    FUNCTIONS.with(|functions| functions.resolve(expression).is_ok())
 }
 
 /// Evaluates the rules of a whole object.
@@ -208,8 +191,37 @@ fn check_rule(rule: &Rule, node: &Node, at: At<'_>, scope: &Context<'_>, path: &
         Ok(Cel::Bool(true)) => {}
         Ok(Cel::Bool(false)) => errors.push(rule.failure(node, at.value, scope, path)),
         Ok(_) => errors.push(broken(format!("result is not a bool evaluating rule: {}", rule.named()))),
-        Err(e) => errors.push(broken(format!("{} evaluating rule: {}", reason(&e), rule.named()))),
+        Err(e) => {
+            // Looking costs as much again as evaluating, for each level.
+            let e = if expression.loops == 0 { first_failure(scope, &expression.parsed).unwrap_or(e) } else { e };
+            errors.push(broken(format!("{} evaluating rule: {}", reason(&e), rule.named())));
+        }
     }
+}
+
+/// Where both sides of an `||` or `&&` fail, the cel crate tells of the second and cel-go of the first.
+fn first_failure(scope: &Context<'_>, expression: &IdedExpr) -> Option<ExecutionError> {
+    let fails = |part: &IdedExpr| scope.resolve(part).is_err();
+    if let Expr::Call(call) = &expression.expr {
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::LOGICAL_OR | operators::LOGICAL_AND, [first, second]) => {
+                return first_failure(scope, if fails(first) { first } else { second });
+            }
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                return first_failure(
+                    scope,
+                    match scope.resolve(condition) {
+                        Err(_) => condition,
+                        Ok(Cel::Bool(true)) => yes,
+                        Ok(_) => no,
+                    },
+                );
+            }
+            (operators::LOGICAL_NOT, [negated]) => return first_failure(scope, negated),
+            _ => {}
+        }
+    }
+    scope.resolve(expression).err()
 }
 
 /// Why an evaluation failed, in cel-go's words where they are common.

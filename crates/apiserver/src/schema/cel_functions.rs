@@ -26,7 +26,23 @@ pub(super) fn context() -> Context<'static> {
     for type_name in ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"] {
         context.add_variable_from_value(type_name, name(type_name));
     }
+    let times = ["Duration", "Timestamp"].map(|time| (time, name(&format!("google.protobuf.{time}"))));
+    context.add_variable_from_value("google", HashMap::from([("protobuf", HashMap::from(times))]));
+    context.add_function("bool", bool);
     context
+}
+
+/// Which the cel crate does not have.
+fn bool(value: Cel) -> Result<bool, ExecutionError> {
+    match value {
+        Cel::Bool(value) => Ok(value),
+        Cel::String(text) => match text.as_str() {
+            "true" | "True" | "TRUE" | "t" | "1" => Ok(true),
+            "false" | "False" | "FALSE" | "f" | "0" => Ok(false),
+            _ => Err(ExecutionError::function_error("bool", "type conversion error from 'string' to 'bool'")),
+        },
+        _ => Err(ExecutionError::function_error("bool", "no such overload")),
+    }
 }
 
 /// The cel crate counts a string's bytes; CEL counts its code points.

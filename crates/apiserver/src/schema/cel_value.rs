@@ -9,6 +9,7 @@ use kube_cel::cel::{
 };
 use serde_json::Value;
 
+use super::escaping::{escaped, is_reserved};
 use super::{Additional, Node, Type, number};
 
 /// Converts `value` for the rules of `node`.
@@ -27,13 +28,21 @@ pub(super) fn convert(node: &Node, value: &Value) -> Cel {
         }
         Value::Object(fields) => {
             let is_map = !matches!(node.additional, Additional::None);
-            let fields = fields.iter().map(|(name, field)| match (node.properties.get(name.as_str()), node.additional.schema()) {
-                (Some(child), _) => (key(escaped(name)), convert(child, field)),
-                (None, Some(child)) => (key(Cow::Borrowed(name)), convert(child, field)),
-                (None, None) if is_map => (key(Cow::Borrowed(name)), plain(field)),
-                (None, None) => (key(escaped(name)), plain(field)),
-            });
-            map(fields.collect())
+            let mut shown = HashMap::with_capacity(fields.len());
+            for (name, field) in fields {
+                let property = node.properties.get(name.as_str());
+                let value = match property.map(AsRef::as_ref).or(node.additional.schema()) {
+                    Some(child) => convert(child, field),
+                    None => plain(field),
+                };
+                let as_field = property.is_some() || !is_map;
+                if as_field && is_reserved(name) {
+                    // Rules can say it either way.
+                    shown.insert(key(Cow::Borrowed(name)), value.clone());
+                }
+                shown.insert(key(if as_field { escaped(name) } else { Cow::Borrowed(name) }), value);
+            }
+            map(shown)
         }
     }
 }
@@ -53,6 +62,7 @@ fn key(name: Cow<'_, str>) -> Key {
 fn string(format: Option<&str>, s: &str) -> Cel {
     let typed = match format {
         Some("date-time" | "datetime") => TIMES.with(|times| times.call(&times.timestamp, "timestamp(s)", s)),
+        Some("date") => TIMES.with(|times| times.call(&times.timestamp, "timestamp(s)", &format!("{s}T00:00:00Z"))),
         Some("duration") => TIMES.with(|times| times.call(&times.duration, "duration(s)", s)),
         Some("byte") => base64::engine::general_purpose::STANDARD.decode(s).ok().map(|bytes| Cel::Bytes(Arc::new(bytes))),
         _ => None,
@@ -79,39 +89,4 @@ impl Times {
         scope.add_variable_from_value("s", Cel::String(Arc::new(s.to_owned())));
         program.execute(&scope).ok()
     }
-}
-
-/// A field's name in CEL: reserved words and characters that no identifier has are written `__word__`.
-fn escaped(name: &str) -> Cow<'_, str> {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    if RESERVED.contains(&name) {
-        return Cow::Owned(format!("__{name}__"));
-    }
-    if !name.contains("__") && !name.contains(['.', '-', '/']) {
-        return Cow::Borrowed(name);
-    }
-    let name = name.replace("__", "__underscores__").replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__");
-    Cow::Owned(name)
 }

@@ -72,8 +72,8 @@ fn found(value: &Value) -> (&'static str, &'static str) {
 fn check_type(node: &Node, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let (json_type, go_format) = found(value);
     let fits = match (node.kind, value) {
-        (Type::Any, _)
-        | (Type::Object, Value::Object(_))
+        (Type::Any, _) => node.format.is_none() || matches!(value, Value::String(_) | Value::Array(_)),
+        (Type::Object, Value::Object(_))
         | (Type::Array, Value::Array(_))
         | (Type::String | Type::IntOrString, Value::String(_))
         | (Type::Number, Value::Number(_))

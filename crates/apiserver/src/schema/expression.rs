@@ -43,10 +43,6 @@ impl Lazy {
         Self { source: source.to_owned(), expression: OnceLock::new() }
     }
 
-    pub(super) fn source(&self) -> &str {
-        &self.source
-    }
-
     pub(super) fn get(&self) -> Result<&Expression, &str> {
         self.expression.get_or_init(|| shared(&self.source)).as_deref().map_err(String::as_str)
     }
@@ -67,22 +63,27 @@ fn shared(source: &str) -> Result<Arc<Expression>, String> {
 }
 
 fn compile(source: &str) -> Result<Expression, String> {
-    if source.len() <= SHORT {
-        return parse(source);
-    }
     if source.len() > MAX_LENGTH {
         return Err(format!("expression is longer than {MAX_LENGTH} bytes"));
     }
+    on_deep_stack(source, || parse(source))
+}
+
+/// Runs what parses `source` where there is stack enough for it.
+pub(super) fn on_deep_stack<T: Send>(source: &str, parse: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    if source.len() <= SHORT {
+        return parse();
+    }
     thread::scope(|scope| {
         let parser = thread::Builder::new().name("cel-parser".to_owned()).stack_size(PARSER_STACK);
-        let parsing = parser.spawn_scoped(scope, || parse(source)).map_err(|e| format!("no thread to parse the expression: {e}"))?;
+        let parsing = parser.spawn_scoped(scope, parse).map_err(|e| format!("no thread to parse the expression: {e}"))?;
         parsing.join().unwrap_or_else(|_| Err("the expression could not be parsed".to_owned()))
     })
 }
 
 fn parse(source: &str) -> Result<Expression, String> {
-    let parsed = Parser::default().parse(source).map_err(|e| e.to_string())?;
-    let (depth, loops) = depth(&parsed);
+    let parsed = Parser::default().enable_optional_syntax(true).parse(source).map_err(|e| e.to_string())?;
+    let (depth, loops) = measure(&parsed)?;
     if depth > MAX_DEPTH {
         return Err(format!("expression nests deeper than {MAX_DEPTH} levels"));
     }
@@ -90,25 +91,32 @@ fn parse(source: &str) -> Result<Expression, String> {
     Ok(Expression { parsed, uses_old, loops })
 }
 
-/// Depth of an expression, and how many loops are inside each other, found without recursion.
-fn depth(root: &IdedExpr) -> (usize, u32) {
+/// Depth of an expression, and how many loops are inside each other, found without recursion. What cannot be evaluated is an error.
+fn measure(root: &IdedExpr) -> Result<(usize, u32), String> {
     let (mut deepest, mut most) = (0, 0);
     let mut open = vec![(root, 1, 0)];
     while let Some((expression, depth, above)) = open.pop() {
+        if let Expr::Struct(object) = &expression.expr {
+            return Err(format!("undeclared reference to '{}' (in container ''): rules make no messages", object.type_name));
+        }
         let loops = above + u32::from(matches!(expression.expr, Expr::Comprehension(_)));
         (deepest, most) = (deepest.max(depth), most.max(loops));
-        let mut push = |child| open.push((child, depth + 1, loops));
-        match &expression.expr {
-            Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(push),
-            Expr::Select(select) => push(&select.operand),
-            Expr::List(list) => list.elements.iter().for_each(push),
-            Expr::Comprehension(c) => [&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result].into_iter().for_each(push),
-            Expr::Map(map) => map.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
-            Expr::Struct(object) => object.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
-            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
-        }
+        children(expression, |child| open.push((child, depth + 1, loops)));
     }
-    (deepest, most)
+    Ok((deepest, most))
+}
+
+/// The expressions right below this one.
+pub(super) fn children<'e>(expression: &'e IdedExpr, mut push: impl FnMut(&'e IdedExpr)) {
+    match &expression.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(push),
+        Expr::Select(select) => push(&select.operand),
+        Expr::List(list) => list.elements.iter().for_each(push),
+        Expr::Comprehension(c) => [&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result].into_iter().for_each(push),
+        Expr::Map(map) => map.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
+        Expr::Struct(object) => object.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+    }
 }
 
 fn entry_parts<'e>(entry: &'e EntryExpr, push: &mut impl FnMut(&'e IdedExpr)) {

@@ -1,8 +1,10 @@
 //! String formats, as far as Kubernetes checks them in CRDs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use base64::Engine;
+use regex::Regex;
 
 use super::Type;
 
@@ -38,6 +40,44 @@ pub(super) fn applies(format: &str, kind: Type) -> bool {
     }
 }
 
+/// Whether a schema may have this `format` without a word of warning. Some are known and hold for everything.
+pub(crate) fn is_known(format: &str, kind: &str) -> bool {
+    const NAMES: [&str; 26] = [
+        "bsonobjectid",
+        "uri",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "cidr",
+        "mac",
+        "uuid",
+        "uuid3",
+        "uuid4",
+        "uuid5",
+        "isbn",
+        "isbn10",
+        "isbn13",
+        "creditcard",
+        "ssn",
+        "hexcolor",
+        "rgbcolor",
+        "byte",
+        "password",
+        "date",
+        "duration",
+        "datetime",
+        "k8sshortname",
+        "k8slongname",
+    ];
+    match kind {
+        "" | "string" => NAMES.contains(&format.replace('-', "").as_str()),
+        "integer" => matches!(format, "int32" | "int64"),
+        "number" => matches!(format, "float" | "double"),
+        _ => false,
+    }
+}
+
 /// Whether `value` is of this format. A format that [`applies`] does not list holds for every value.
 pub(super) fn holds(format: &str, value: &str) -> bool {
     match format {
@@ -59,11 +99,23 @@ pub(super) fn holds(format: &str, value: &str) -> bool {
         "byte" => base64::engine::general_purpose::STANDARD.decode(value).is_ok(),
         "uri" => value.starts_with('/') || value.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some()),
         "email" => value.rsplit_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !value.contains(['\n', ' '])),
-        "hostname" => value.len() <= 255 && value.split('.').all(|label| is_label(&label.to_ascii_lowercase())),
+        "hostname" => is_hostname(value),
         "k8s-short-name" => is_label(value),
         "k8s-long-name" => value.len() <= 253 && value.split('.').all(|label| is_chars(label, usize::MAX)),
         _ => true,
     }
+}
+
+/// As strfmt has it: one label, or several of which the last is of at least two letters. Letters and symbols are any that Unicode has.
+fn is_hostname(value: &str) -> bool {
+    static HOSTNAME: OnceLock<Option<Regex>> = OnceLock::new();
+    let pattern = HOSTNAME.get_or_init(|| {
+        let inner = r"[0-9\p{S}\p{L}]";
+        let alone = format!("{inner}(?:-?{inner}{{0,62}})?");
+        let dotted = format!(r"(?:{inner}(?:[-0-9\p{{S}}\p{{L}}]{{0,61}}{inner})?\.)+\p{{L}}{{2,63}}");
+        Regex::new(&format!("^(?:{alone}|{dotted})$")).ok()
+    });
+    value.len() <= 255 && value.split('.').all(|label| label.len() <= 63) && pattern.as_ref().is_some_and(|p| p.is_match(value))
 }
 
 fn is_label(value: &str) -> bool {

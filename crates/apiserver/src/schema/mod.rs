@@ -9,8 +9,9 @@ mod cel_value;
 mod check;
 mod default;
 pub(crate) mod error;
+mod escaping;
 mod expression;
-mod format;
+pub(crate) mod format;
 mod junctors;
 mod lists;
 mod node;
@@ -22,6 +23,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod typing;
 mod work;
 
 use std::sync::Arc;
@@ -38,22 +40,10 @@ pub struct Structural {
     pub(crate) root: Arc<Node>,
 }
 
-/// Why a rule cannot be used, when it cannot.
-pub(crate) fn rule_problem(source: &str) -> Option<String> {
-    expression::Lazy::new(source).get().err().map(str::to_owned)
-}
-
 impl Structural {
     /// Reads an `openAPIV3Schema`. The error says where the schema is not usable.
     pub fn from_json(schema: &Value) -> Result<Self, String> {
         Ok(Self { root: Arc::new(Node::parse(schema)?) })
-    }
-
-    /// Compiles all CEL rules now and returns what is wrong with them, one text per broken rule. For CRDs that users bring.
-    pub fn compile_rules(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        cel::compile_all(&self.root, &mut Path::root(), &mut broken);
-        broken
     }
 
     /// Removes fields that the schema does not know and returns their paths, sorted (`spec.a`, `metadata.foo`).
