@@ -53,6 +53,11 @@ pub fn all() -> &'static [Builtin] {
     kinds::ALL
 }
 
+/// What is wrong with a new Event that came by way of `events.k8s.io`, which asks for more.
+pub(crate) fn new_event(event: &Value) -> Vec<FieldError> {
+    validate::new_event(event)
+}
+
 /// The built-in kind behind a resource path.
 pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'static Builtin> {
     all().iter().find(|b| b.group == group && b.version == version && b.plural == plural)

@@ -1,11 +1,14 @@
 //! What the server refuses, by kind: the mistakes that people make, in the words they find when they search.
 
+mod event;
 mod pod;
 mod rbac;
 mod service;
 mod workload;
 
 use serde_json::Value;
+
+pub(super) use event::new as new_event;
 
 use super::{Builtin, meta, names, names::NameRule};
 use crate::schema::FieldError;
@@ -27,7 +30,7 @@ pub(super) fn check(kind: &Builtin, new: &Value, old: Option<&Value>) -> Vec<Fie
         ("", "Service") => service::check(new, old, &mut errors),
         ("", "Pod") => pod::check(&new["spec"], "spec", &mut errors),
         ("", "Namespace") => namespace(new, &mut errors),
-        ("", "Event") => event(new, &mut errors),
+        ("", "Event") => event::check(new, "reportingComponent", &mut errors),
         ("apps", _) => workload::check(kind.kind, new, old, &mut errors),
         ("coordination.k8s.io", "Lease") => lease(new, &mut errors),
         ("rbac.authorization.k8s.io", _) => rbac::check(kind.kind, new, &mut errors),
@@ -156,18 +159,4 @@ fn namespace(new: &Value, errors: &mut Vec<FieldError>) {
         (false, _) => "may only be 'Terminating' if `deletionTimestamp` is not empty",
     };
     errors.push(FieldError::invalid("status.Phase", phase, detail));
-}
-
-/// An Event of a namespaced object lives in the object's namespace, one of a cluster-scoped object in `default`.
-fn event(new: &Value, errors: &mut Vec<FieldError>) {
-    let involved = &new["involvedObject"]["namespace"];
-    let namespace = text(&new["metadata"], "namespace");
-    match involved.as_str().unwrap_or_default() {
-        "" if matches!(namespace, "default" | "kube-system" | "") => {}
-        name if name == namespace => {}
-        _ => {
-            let shown = if involved.is_null() { Value::from("") } else { involved.clone() };
-            errors.push(FieldError::invalid("involvedObject.namespace", &shown, "does not match event.namespace"));
-        }
-    }
 }
