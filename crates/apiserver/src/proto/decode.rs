@@ -9,8 +9,8 @@ use super::{
     wire::{self, Field, Reader},
 };
 
-/// Deepest nesting of messages; a pod in a template nests some 12 deep.
-const MAX_DEPTH: usize = 64;
+/// Deepest nesting of messages; a pod in a template nests some 12 deep, a schema up to 100.
+const MAX_DEPTH: usize = 120;
 
 /// Adds the fields of one message to `object`. Fields that the message does not have are skipped, as a Go server skips them.
 pub(super) fn message(message: &Message, bytes: &[u8], object: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
@@ -86,10 +86,15 @@ fn value(entry: &Entry, field: Field<'_>, depth: usize) -> Result<Value, String>
         // Signed integers are two's complement in 64 bits.
         (Kind::Integer, Field::Varint(v)) => v.cast_signed().into(),
         (Kind::Boolean, Field::Varint(v)) => (v != 0).into(),
-        (Kind::Double, Field::Fixed64(v)) => f64::from_bits(v).into(),
+        (Kind::Double, Field::Fixed64(v)) => double(f64::from_bits(v)),
         (Kind::Message(name), Field::Bytes(bytes)) => nested(name, bytes, depth + 1)?,
         _ => return Err(mismatch(entry)),
     })
+}
+
+/// As Go writes it in JSON: without a fraction that is nothing.
+fn double(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 1e15 { (value as i64).into() } else { value.into() }
 }
 
 /// A message that is a field; some have a JSON form of their own.
@@ -99,7 +104,7 @@ fn nested(name: &str, bytes: &[u8], depth: usize) -> Result<Value, String> {
         "meta.MicroTime" => time(bytes, 6),
         "resource.Quantity" => Ok(single(bytes, 1)?.map(wire::text).transpose()?.unwrap_or_else(|| "0".to_owned()).into()),
         "intstr.IntOrString" => int_or_string(bytes),
-        "runtime.RawExtension" | "meta.FieldsV1" => match single(bytes, 1)? {
+        "runtime.RawExtension" | "meta.FieldsV1" | "apiextensions.JSON" => match single(bytes, 1)? {
             Some(raw) if !raw.is_empty() => serde_json::from_slice(raw).map_err(|e| e.to_string()),
             _ => Ok(Value::Null),
         },
@@ -112,12 +117,37 @@ fn nested(name: &str, bytes: &[u8], depth: usize) -> Result<Value, String> {
             }
             Ok(Value::Array(items))
         }
+        "apiextensions.JSONSchemaPropsOrBool" | "apiextensions.JSONSchemaPropsOrArray" | "apiextensions.JSONSchemaPropsOrStringArray" => {
+            schema_or(name, bytes, depth)
+        }
         name => {
             let mut object = Map::new();
             message(known(name)?, bytes, &mut object, depth)?;
             Ok(Value::Object(object))
         }
     }
+}
+
+/// A schema, or what can stand in its place: a boolean, schemas, names.
+fn schema_or(name: &str, bytes: &[u8], depth: usize) -> Result<Value, String> {
+    let schema = |bytes| nested("apiextensions.JSONSchemaProps", bytes, depth + 1);
+    let (mut found, mut list) = (None, Vec::new());
+    for field in Reader::new(bytes) {
+        match (name, field?) {
+            ("apiextensions.JSONSchemaPropsOrBool", (1, Field::Varint(allows))) => found = found.or(Some(Value::Bool(allows != 0))),
+            ("apiextensions.JSONSchemaPropsOrBool", (2, Field::Bytes(bytes))) | (_, (1, Field::Bytes(bytes))) => {
+                found = Some(schema(bytes)?)
+            }
+            ("apiextensions.JSONSchemaPropsOrArray", (2, Field::Bytes(bytes))) => list.push(schema(bytes)?),
+            ("apiextensions.JSONSchemaPropsOrStringArray", (2, Field::Bytes(text))) => list.push(wire::text(text)?.into()),
+            _ => {}
+        }
+    }
+    Ok(match (found, name) {
+        (Some(found), _) => found,
+        (None, "apiextensions.JSONSchemaPropsOrBool") => Value::Bool(false),
+        (None, _) => Value::Array(list),
+    })
 }
 
 fn single(bytes: &[u8], wanted: u64) -> Result<Option<&[u8]>, String> {

@@ -4,7 +4,8 @@
 //! a message, after prefixes: `*` repeated, `%` a map from strings, `^` a message whose fields stand in the parent's JSON, `!` kept in
 //! JSON even when it is the zero value (a Go pointer, or a field without `omitempty`).
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) struct Entry {
 }
 
 /// The fields of a message, by number.
-pub(super) type Message = HashMap<u64, Entry>;
+pub(super) type Message = BTreeMap<u64, Entry>;
 
 fn messages() -> &'static HashMap<&'static str, Message> {
     static MESSAGES: OnceLock<HashMap<&'static str, Message>> = OnceLock::new();
@@ -82,6 +83,9 @@ pub(super) fn root(api_version: &str, kind: &str) -> Option<&'static Message> {
         // Sent with the version of the object that is deleted.
         return find("meta.DeleteOptions");
     }
+    if (api_version, kind) == ("v1", "Status") {
+        return find("meta.Status");
+    }
     let package = match api_version {
         "v1" => "core",
         "apps/v1" => "apps",
@@ -93,6 +97,8 @@ pub(super) fn root(api_version: &str, kind: &str) -> Option<&'static Message> {
         "authentication.k8s.io/v1" => "authentication",
         "authorization.k8s.io/v1" => "authorization",
         "autoscaling/v1" => "autoscaling",
+        "apiextensions.k8s.io/v1" => "apiextensions",
+        "meta.k8s.io/v1" | "meta.k8s.io/v1beta1" if kind.starts_with("PartialObjectMetadata") => "meta",
         _ => return None,
     };
     find(&format!("{package}.{kind}"))

@@ -88,7 +88,18 @@ fn a_deployment_keeps_pointers_to_zero_and_inlines() {
 
 #[test]
 fn every_message_of_the_table_is_there() {
-    let special = ["meta.Time", "meta.MicroTime", "resource.Quantity", "intstr.IntOrString", "runtime.RawExtension", "meta.FieldsV1"];
+    let special = [
+        "meta.Time",
+        "meta.MicroTime",
+        "resource.Quantity",
+        "intstr.IntOrString",
+        "runtime.RawExtension",
+        "meta.FieldsV1",
+        "apiextensions.JSON",
+        "apiextensions.JSONSchemaPropsOrArray",
+        "apiextensions.JSONSchemaPropsOrBool",
+        "apiextensions.JSONSchemaPropsOrStringArray",
+    ];
     for line in include_str!("messages.txt").lines() {
         let name = line.split(' ').next().unwrap();
         for entry in messages::find(name).unwrap().values() {
@@ -97,7 +108,7 @@ fn every_message_of_the_table_is_there() {
             }
         }
     }
-    for kind in crate::builtin::all().iter().filter(|kind| kind.group != "apiextensions.k8s.io") {
+    for kind in crate::builtin::all() {
         assert!(messages::root(&kind.api_version(), kind.kind).is_some(), "{}", kind.kind);
     }
     assert!(messages::root("apps/v1", "DeleteOptions").is_some());
@@ -116,4 +127,69 @@ fn hostile_bodies_are_errors() {
     assert!(decode(&body("v1", "ConfigMap", &[0xff; 16])).is_err());
     assert!(decode(&body("v1", "ConfigMap", &bytes(1, &bytes(1, &[0xff])))).is_err());
     assert!(decode(&body("v1", "ConfigMap", &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])).is_err());
+}
+
+/// What goes out comes back as it was, where JSON has one way to say it.
+fn round(object: &Value) {
+    assert_eq!(&decode(&encode(object).unwrap()).unwrap(), object);
+}
+
+#[test]
+fn objects_come_back_as_they_were() {
+    round(&json!({"kind": "ConfigMap", "apiVersion": "v1",
+        "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-11-23T12:00:00Z",
+            "labels": {"a": "b", "empty": ""}, "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": false}],
+            "managedFields": [{"manager": "m", "operation": "Apply", "apiVersion": "v1", "time": "2026-11-23T12:00:00Z", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:data": {".": {}, "f:k": {}}}}]},
+        "data": {"k": "v"}, "binaryData": {"b": "AP8="}, "immutable": false}));
+    round(&json!({"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "d", "generation": 3},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["v"]}]},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+                "volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "p"}], "defaultMode": 420}}],
+                "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80, "protocol": "TCP"}],
+                    "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}, "livenessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 5},
+                    "env": [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}]}}},
+        "status": {"observedGeneration": 2, "conditions": [{"type": "Available", "status": "True", "lastUpdateTime": "2026-11-23T12:00:00Z"}]}}));
+    round(&json!({"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": {"name": "l"},
+        "spec": {"holderIdentity": "me", "leaseDurationSeconds": 15, "renewTime": "2026-11-23T12:00:00.000120Z"}}));
+    round(&json!({"kind": "Event", "apiVersion": "events.k8s.io/v1", "metadata": {"name": "e"}, "reason": "R", "note": "n",
+        "regarding": {"kind": "Pod", "name": "p"}, "series": {"count": 2, "lastObservedTime": "1969-12-31T23:59:59.500000Z"}}));
+    let schema = json!({"type": "object", "required": ["a"], "properties": {
+        "a": {"type": "integer", "minimum": -1.5, "default": 5, "enum": [5, {"x": null}], "nullable": true},
+        "b": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]},
+        "c": {"type": "object", "additionalProperties": {"type": "string"}},
+        "d": {"type": "object", "additionalProperties": true, "x-kubernetes-preserve-unknown-fields": true},
+        "e": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}], "not": {"pattern": "x"}},
+    }, "x-kubernetes-validations": [{"rule": "self.a > 1", "reason": "FieldValueForbidden", "optionalOldSelf": false}]});
+    round(&json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"name": "things.e.x"},
+        "spec": {"group": "e.x", "names": {"plural": "things", "kind": "Thing", "shortNames": ["th"]}, "scope": "Namespaced", "versions": [
+            {"name": "v1", "served": true, "storage": false, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}},
+                "additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": ".spec.a"}]}]},
+        "status": {"storedVersions": ["v1"]}}));
+}
+
+#[test]
+fn failures_and_metadata_have_messages_too() {
+    let details = json!({"name": "n", "kind": "K", "causes": [{"reason": "FieldValueInvalid", "message": "x", "field": "spec.a"}]});
+    round(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "m", "reason": "Invalid",
+        "code": 422, "details": details}));
+    round(&json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "n"}}));
+    assert!(encode(&json!({"kind": "Thing", "apiVersion": "e.x/v1"})).unwrap_err().contains("no kind \"Thing\""));
+    assert!(encode(&json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"a": 5}})).is_err());
+}
+
+#[test]
+fn lists_and_events_hold_their_objects() {
+    let mut list = List::new("v1", "PodList", &json!({"resourceVersion": "9", "continue": "c", "remainingItemCount": 3})).unwrap();
+    list.push(&json!({"metadata": {"name": "a"}})).unwrap();
+    list.push(&json!({"metadata": {"name": "b"}})).unwrap();
+    let item = |name: &[u8]| bytes(2, &bytes(1, &bytes(1, name)));
+    let raw = [bytes(1, &[bytes(2, b"9"), bytes(3, b"c"), int(4, 3)].concat()), item(b"a"), item(b"b")].concat();
+    let meta = [bytes(1, b"v1"), bytes(2, b"PodList")].concat();
+    assert_eq!(list.finish(), [MAGIC.to_vec(), bytes(1, &meta), bytes(2, &raw)].concat());
+
+    let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}});
+    let event = [bytes(1, b"ADDED"), bytes(2, &bytes(1, &encode(&pod).unwrap()))].concat();
+    assert_eq!(watch_event("ADDED", &pod).unwrap(), [&u32::try_from(event.len()).unwrap().to_be_bytes()[..], &event].concat());
 }

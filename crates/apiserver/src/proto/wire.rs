@@ -78,3 +78,23 @@ impl<'b> Iterator for Reader<'b> {
 pub(super) fn text(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| "proto: invalid UTF-8 in a string field".to_owned())
 }
+
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// A field of some length: a text, bytes or a message.
+pub(super) fn put_bytes(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+    put_varint(out, number << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn put_fixed64(out: &mut Vec<u8>, number: u64, value: u64) {
+    put_varint(out, number << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}

@@ -61,6 +61,15 @@ pub(crate) fn refused(resource: &Resource, refused: &FieldsRefused) -> ApiError 
     ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {refused}"))
 }
 
+/// What there is to say of an object that is taken nevertheless.
+pub(crate) fn warnings(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+    if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        return crd::warnings(object, old);
+    }
+    let idle = resource.is("", "resourcequotas") || resource.is("", "limitranges");
+    if idle && old.is_none() { vec![format!("this server keeps a {} but does not enforce it", resource.kind)] } else { Vec::new() }
+}
+
 /// Sets the kind's defaults.
 pub(crate) fn default(resource: &Resource, object: &mut Value, old: Option<&Value>) {
     if resource.is("", "services") {

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::accept::Accept;
 use super::body::{self, Decoded};
 use super::create::{Owner, create};
 use super::options::{FieldValidation, WriteOptions};
 use super::owners;
 use super::present;
 use super::route::Request;
-use super::update::{Made, Part, change, check_place};
-use super::{ATTEMPTS, Target, admit};
+use super::update::{Made, Part, Write, change, check_place};
+use super::{ATTEMPTS, admit};
 use crate::api::Api;
 use crate::apply::{Applied, ApplyError, Configuration, Conflict, Managers, Operation, Who, apply};
 use crate::events;
@@ -26,14 +25,8 @@ use crate::store::{CommitError, Key, Parsed, Stored};
 const SCALE_VERSION: &str = "autoscaling/v1";
 
 /// Applies what the body says to an object, which is made when it is not there.
-pub(super) async fn patch(
-    api: &Api,
-    request: &Request,
-    target: &Target,
-    resource: &Arc<Resource>,
-    part: Part,
-    accept: Accept,
-) -> Result<Reply, ApiError> {
+pub(super) async fn patch(write: Write<'_>) -> Result<Reply, ApiError> {
+    let Write { api, request, target, resource, part, .. } = write;
     let options = WriteOptions::of_apply(&request.query)?;
     let keeper = api.keeper(resource);
     let mut config = body::decode_applied(request)?;
@@ -45,9 +38,8 @@ pub(super) async fn patch(
     if resource.group == "events.k8s.io" {
         config = events::to_core(&config);
     }
-    let name = target.name.as_deref().unwrap_or_default();
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    let key = Key::new(&resource.shelf, namespace, name);
+    let (name, key) = (write.name(), write.key());
+    let warnings = admit::warnings(resource, &config, api.store.parsed(&key).as_ref().map(|old| &old.value));
     let apply = Apply {
         resource: &keeper,
         config: &config,
@@ -66,7 +58,7 @@ pub(super) async fn patch(
             match change(api, &keeper, part, &key, options.dry_run, None, make).await {
                 // Gone between the two looks: it is made anew.
                 Err(error) if error.code == 404 && api.store.get(&key).is_none() => continue,
-                stored => return present::one(api, resource, accept, &request.query, 200, &*stored?),
+                stored => return write.reply(200, &*stored?, &warnings),
             }
         }
         if part != Part::Main {
@@ -78,13 +70,13 @@ pub(super) async fn patch(
         // A version of nothing: whoever sent it had another object.
         object.unset_meta("resourceVersion");
         if resource.namespaced {
-            object.set_meta("namespace", namespace);
+            object.set_meta("namespace", key.namespace.as_ref());
         } else {
             object.unset_meta("namespace");
         }
         match create(api, &keeper, object, options.dry_run, Owner::Applied(managers)).await {
             Err(error) if error.reason == "AlreadyExists" => {}
-            stored => return present::one(api, resource, accept, &request.query, 201, &*stored?),
+            stored => return write.reply(201, &*stored?, &warnings),
         }
     }
     Err(CommitError::Stale.into())

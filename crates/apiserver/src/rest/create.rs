@@ -12,12 +12,12 @@ use super::update::Part;
 use super::{ATTEMPTS, Target, admit, body, owners, present};
 use crate::api::Api;
 use crate::apply::{Managed, Managers, Operation, Who};
-use crate::events;
 use crate::object::{ObjectExt, now};
 use crate::registry::{CRDS, Resource};
 use crate::rest::Reply;
 use crate::status::ApiError;
 use crate::store::{Change, CommitError, Expect, Key, Stored};
+use crate::{builtin, events};
 
 /// Characters of generated names: no vowels, so no words; nothing that looks like another.
 const GENERATED: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -34,13 +34,15 @@ pub(super) async fn post(
     let options = WriteOptions::from_query(&request.query, "CreateOptions")?;
     let mut decoded = body::decode_kind(request, resource)?;
     let mut warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
-    if resource.is("", "resourcequotas") || resource.is("", "limitranges") {
-        warnings.push(format!("this server keeps a {} but does not enforce it", resource.kind));
-    }
+    warnings.extend(admit::warnings(resource, &decoded.object, None));
     let mut object = decoded.object;
     place(&mut object, target, resource)?;
     if resource.group == "events.k8s.io" {
         object = events::to_core(&object);
+        let errors = builtin::new_event(&object);
+        if !errors.is_empty() {
+            return Err(ApiError::invalid("", "Event", object.name(), &errors));
+        }
     }
     let keeper = api.keeper(resource);
     let who = owners::who(request, &options, &keeper, Part::Main, Operation::Update);

@@ -106,7 +106,7 @@ pub(super) async fn delete(api: &Api, request: &Request, target: &Target, resour
     if shows_object {
         return present::one(api, resource, accept, &request.query, 200, &done.object);
     }
-    Ok(Reply::json(200, &deleted(resource, name, done.object.uid())))
+    Ok(Reply::object(200, accept.form, &deleted(resource, name, done.object.uid())))
 }
 
 /// Deletes an object as far as its finalizers and its grace allow.

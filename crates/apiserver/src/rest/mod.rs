@@ -27,7 +27,7 @@ mod services;
 mod static_paths;
 pub(crate) mod update;
 
-pub(crate) use accept::{Accept, Shape};
+pub(crate) use accept::{Accept, Form, Shape};
 pub(crate) use path::Target;
 pub(crate) use present::{Writer, table};
 pub(crate) use query::Query;

@@ -1,19 +1,15 @@
 //! PATCH: JSON merge patch, strategic merge patch, JSON patch. Server-side apply goes its own way.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::accept::Accept;
 use super::admit::FieldsRefused;
 use super::body::Decoded;
 use super::options::WriteOptions;
-use super::present::{one, present as shown};
+use super::present::present as shown;
 use super::route::Request;
-use super::update::{Made, Part, change, check_place, immutable};
-use super::{Target, admit, apply, owners};
-use crate::api::Api;
+use super::update::{Made, Write, change, check_place, immutable};
+use super::{admit, apply, owners};
 use crate::apply::Operation;
 use crate::events;
 use crate::object::ObjectExt;
@@ -22,7 +18,7 @@ use crate::registry::Resource;
 use crate::rest::Reply;
 use crate::schema::FieldError;
 use crate::status::ApiError;
-use crate::store::{Key, Parsed};
+use crate::store::Parsed;
 
 /// A patch as it was sent.
 #[derive(Debug)]
@@ -135,21 +131,14 @@ fn object(body: &[u8], prefix: &str) -> Result<Value, ApiError> {
     Err(ApiError::bad_request(format!("{prefix}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}")))
 }
 
-pub(super) async fn patch(
-    api: &Api,
-    request: &Request,
-    target: &Target,
-    resource: &Arc<Resource>,
-    part: Part,
-    accept: Accept,
-) -> Result<Reply, ApiError> {
+pub(super) async fn patch(write: Write<'_>) -> Result<Reply, ApiError> {
+    let Write { api, request, target, resource, part, .. } = write;
     if request.media_type() == "application/apply-patch+yaml" {
-        return apply::patch(api, request, target, resource, part, accept).await;
+        return apply::patch(write).await;
     }
     let patch = Patch::parse(request, resource)?;
     let options = WriteOptions::of_patch(&request.query)?;
-    let name = target.name.as_deref().unwrap_or_default();
-    let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
+    let name = write.name();
     let warnings = Mutex::new(Vec::new());
     let make = |old: &Parsed| {
         // A JSON patch may go into the list of owners; the others replace it as a whole, if they name it.
@@ -163,6 +152,7 @@ pub(super) async fn patch(
             _ => patch.refused(&patched, &e.to_string()),
         })?;
         *warnings.lock() = found;
+        warnings.lock().extend(admit::warnings(resource, &decoded.object, Some(&old.value)));
         check_place(&decoded.object, target)?;
         let uid = decoded.object.uid();
         if !uid.is_empty() && uid != old.uid() {
@@ -172,6 +162,6 @@ pub(super) async fn patch(
     };
     let keeper = api.keeper(resource);
     let who = owners::who(request, &options, &keeper, part, Operation::Update);
-    let stored = change(api, &keeper, part, &key, options.dry_run, Some(&who), make).await?;
-    Ok(one(api, resource, accept, &request.query, 200, &stored)?.warnings(&warnings.into_inner()))
+    let stored = change(api, &keeper, part, &write.key(), options.dry_run, Some(&who), make).await?;
+    write.reply(200, &stored, &warnings.into_inner())
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::accept::{Accept, Shape};
+use super::accept::{self, Accept, Shape};
 use super::query::Query;
 use super::reply::Reply;
 use crate::api::Api;
 use crate::events;
+use crate::proto;
 use crate::registry::Resource;
 use crate::status::ApiError;
 use crate::store::{Stored, lead};
@@ -90,14 +91,14 @@ pub(crate) fn one(api: &Api, resource: &Resource, accept: Accept, query: &Query,
             let version = Some(stored.version).filter(|version| *version != 0);
             let version = version.map(|version| version.to_string()).unwrap_or_default();
             let table = table(api, resource, meta, query, &version, &mut std::iter::once(stored), true)?;
-            return Ok(Reply::object(code, accept.yaml, &table));
+            return Ok(Reply::object(code, accept.form, &table));
         }
         Shape::Partial(meta) => Writer::metadata(meta),
         Shape::Object | Shape::Discovery(_) => Writer::whole(resource),
     };
     let mut json = Vec::with_capacity(stored.json_size());
     writer.write(stored, &mut json);
-    Ok(Reply::written(code, accept.yaml, json))
+    Ok(Reply::written(code, accept.form, json))
 }
 
 /// A list in the negotiated shape.
@@ -113,13 +114,16 @@ pub(crate) fn many(
         Shape::Table(meta) => {
             let mut table = table(api, resource, meta, query, "", &mut objects.iter().map(|object| &**object), true)?;
             crate::object::set_or_remove(&mut table, "metadata", Some(&head.to_value(false)));
-            return Ok(Reply::object(200, accept.yaml, &table));
+            return Ok(Reply::object(200, accept.form, &table));
         }
         Shape::Partial(meta) => (Writer::metadata(meta), "PartialObjectMetadataList", format!("meta.k8s.io/{meta}"), head.to_value(false)),
         Shape::Object | Shape::Discovery(_) => {
             (Writer::item(resource), resource.list_kind.as_str(), resource.api_version(), head.to_value(resource.is_custom()))
         }
     };
+    if accept.form == accept::Form::Protobuf {
+        return in_protobuf(&writer, kind, &version, &meta, objects).map_err(|error| ApiError::internal(format!("protobuf: {error}")));
+    }
     // Room for all: a list of many that grows would be copied again and again.
     let size: usize = objects.iter().map(|object| object.json_size()).sum();
     let mut json = Vec::with_capacity(size + 512);
@@ -132,7 +136,19 @@ pub(crate) fn many(
         writer.write(object, &mut json);
     }
     json.extend_from_slice(b"]}");
-    Ok(Reply::written(200, accept.yaml, json))
+    Ok(Reply::written(200, accept.form, json))
+}
+
+/// A list in protobuf, object by object: they are not all decoded at once.
+fn in_protobuf(writer: &Writer, kind: &str, version: &str, meta: &Value, objects: &[Arc<Stored>]) -> Result<Reply, String> {
+    let mut list = proto::List::new(version, kind, meta)?;
+    let mut json = Vec::new();
+    for object in objects {
+        json.clear();
+        writer.write(object, &mut json);
+        list.push(&serde_json::from_slice(&json).map_err(|error| error.to_string())?)?;
+    }
+    Ok(Reply::bytes(200, proto::MEDIA_TYPE, list.finish()))
 }
 
 /// The metadata of a list.

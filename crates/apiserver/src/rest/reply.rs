@@ -10,6 +10,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde::Serialize;
 
+use super::accept::Form;
+use crate::proto;
 use crate::status::ApiError;
 
 /// The body of every answer.
@@ -41,23 +43,34 @@ impl Reply {
         }
     }
 
-    /// JSON that is written already, or YAML of it for a client that prefers that.
-    pub(crate) fn written(code: u16, yaml: bool, mut json: Vec<u8>) -> Self {
-        if yaml {
-            return match serde_json::from_slice::<serde_json::Value>(&json) {
-                Ok(value) => Self::object(code, true, &value),
-                Err(error) => Self::from(ApiError::internal(format!("JSON: {error}"))),
-            };
+    /// JSON that is written already, in the form that was negotiated.
+    pub(crate) fn written(code: u16, form: Form, mut json: Vec<u8>) -> Self {
+        if form == Form::Json {
+            json.push(b'\n');
+            return Self::bytes(code, "application/json", json);
         }
-        json.push(b'\n');
-        Self::bytes(code, "application/json", json)
+        match serde_json::from_slice::<serde_json::Value>(&json) {
+            Ok(value) => Self::object(code, form, &value),
+            Err(error) => Self::from(ApiError::internal(format!("JSON: {error}"))),
+        }
     }
 
-    /// As JSON, or as YAML for a client that prefers it.
-    pub(crate) fn object(code: u16, yaml: bool, value: &impl Serialize) -> Self {
-        if !yaml {
-            return Self::json(code, value);
+    /// In the form that was negotiated.
+    pub(crate) fn object(code: u16, form: Form, value: &impl Serialize) -> Self {
+        match form {
+            Form::Json => Self::json(code, value),
+            Form::Yaml => Self::yaml(code, value),
+            Form::Protobuf => {
+                let value = serde_json::to_value(value).map_err(|error| error.to_string());
+                match value.and_then(|value| proto::encode(&value)) {
+                    Ok(body) => Self::bytes(code, proto::MEDIA_TYPE, body),
+                    Err(error) => Self::from(ApiError::internal(format!("protobuf: {error}"))),
+                }
+            }
         }
+    }
+
+    fn yaml(code: u16, value: &impl Serialize) -> Self {
         // Keys are in the order of the alphabet, as where YAML is made from JSON's maps.
         let sorted = serde_json::to_value(value).map(|mut value| {
             value.sort_all_objects();
@@ -71,11 +84,8 @@ impl Reply {
     }
 
     /// A failure, in the form that was asked for.
-    pub(crate) fn failure(error: ApiError, yaml: bool) -> Self {
-        if !yaml {
-            return Self::from(error);
-        }
-        let reply = Self::object(error.code, true, &error.body());
+    pub(crate) fn failure(error: ApiError, form: Form) -> Self {
+        let reply = Self::object(error.code, form, &error.body());
         match error.retry_after {
             Some(seconds) => reply.header("retry-after", seconds.to_string()),
             None => reply,
@@ -125,10 +135,6 @@ impl Reply {
 
 impl From<ApiError> for Reply {
     fn from(error: ApiError) -> Self {
-        let reply = Self::json(error.code, &error.body());
-        match error.retry_after {
-            Some(seconds) => reply.header("retry-after", seconds.to_string()),
-            None => reply,
-        }
+        Self::failure(error, Form::Json)
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Target;
+use super::accept::{Accept, Offer};
 use super::body;
 use super::route::Request;
 use crate::discovery::{REVIEWS, Review};
@@ -22,7 +23,11 @@ pub(super) fn review(target: &Target, request: &Request) -> Option<Result<Reply,
     if request.method != http::Method::POST {
         return Some(Err(ApiError::method_not_allowed()));
     }
-    Some(body::decode(request).map(|decoded| Reply::json(201, &answered(review, decoded.object))))
+    let answer = || {
+        let accept = Accept::negotiate(request.header("accept"), Offer::Messages)?;
+        Ok(Reply::object(201, accept.form, &answered(review, body::decode(request)?.object)))
+    };
+    Some(answer())
 }
 
 fn answered(review: &Review, mut object: Value) -> Value {

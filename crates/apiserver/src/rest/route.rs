@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 
-use super::accept::Accept;
+use super::accept::{Accept, Form, Offer};
 use super::query::Query;
-use super::update::Part;
+use super::update::{Part, Write};
 use super::{Body, Reply, Target, binding, collection, create, deletion, logs, patch, read, review, scale, static_paths, update};
 use crate::api::Api;
+use crate::proto;
 use crate::registry::Resource;
 use crate::status::ApiError;
 use crate::watch;
@@ -99,10 +100,15 @@ pub(crate) async fn handle(api: Arc<Api>, request: Request) -> Response<Body> {
     match dispatch(&api, &request, &target, &resource).await {
         Ok(response) => response,
         Err(error) => {
-            let yaml = Accept::negotiate(request.header("accept"), false).is_ok_and(|accept| accept.yaml);
-            Reply::failure(error, yaml).into_response()
+            let form = negotiate(&request, &resource).map_or(Form::Json, |accept| accept.form);
+            Reply::failure(error, form).into_response()
         }
     }
+}
+
+fn negotiate(request: &Request, resource: &Resource) -> Result<Accept, ApiError> {
+    let has_messages = !resource.is_custom() && proto::is_known(&resource.api_version(), &resource.kind);
+    Accept::negotiate(request.header("accept"), if has_messages { Offer::Messages } else { Offer::Objects })
 }
 
 async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: &Arc<Resource>) -> Result<Response<Body>, ApiError> {
@@ -112,7 +118,7 @@ async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: 
     if let Some(subresource) = &target.subresource {
         return sub(api, request, target, resource, subresource).await;
     }
-    let accept = Accept::negotiate(request.header("accept"), false)?;
+    let accept = negotiate(request, resource)?;
     let placed = !resource.namespaced || target.namespace.is_some();
     let reply = match (request.method.as_str(), target.name.is_some()) {
         ("GET" | "HEAD", false) if target.watch || request.query.flag("watch") => {
@@ -121,8 +127,8 @@ async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: 
         ("GET" | "HEAD", false) => read::list(api, request, target, resource, accept)?,
         ("GET" | "HEAD", true) if placed => read::get(api, request, target, resource, accept)?,
         ("POST", false) => create::post(api, request, target, resource, accept).await?,
-        ("PUT", true) if placed => update::put(api, request, target, resource, Part::Main, accept).await?,
-        ("PATCH", true) if placed => patch::patch(api, request, target, resource, Part::Main, accept).await?,
+        ("PUT", true) if placed => update::put(Write { api, request, target, resource, part: Part::Main, accept }).await?,
+        ("PATCH", true) if placed => patch::patch(Write { api, request, target, resource, part: Part::Main, accept }).await?,
         ("DELETE", true) if placed => deletion::delete(api, request, target, resource, accept).await?,
         // All namespaces at once are not deleted, on no cluster.
         ("DELETE", false) if placed && !resource.is("", "namespaces") => collection::delete(api, request, target, resource, accept).await?,
@@ -143,11 +149,12 @@ async fn sub(
     let pods = resource.is("", "pods");
     let reply = match (subresource, request.method.as_str()) {
         ("status", _) if resource.has_status => {
-            let accept = Accept::negotiate(request.header("accept"), false)?;
+            let accept = negotiate(request, resource)?;
+            let write = Write { api, request, target, resource, part: Part::Status, accept };
             match request.method.as_str() {
                 "GET" | "HEAD" => read::get(api, request, target, resource, accept)?,
-                "PUT" => update::put(api, request, target, resource, Part::Status, accept).await?,
-                "PATCH" => patch::patch(api, request, target, resource, Part::Status, accept).await?,
+                "PUT" => update::put(write).await?,
+                "PATCH" => patch::patch(write).await?,
                 _ => return Err(ApiError::method_not_allowed()),
             }
         }

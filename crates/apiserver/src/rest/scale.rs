@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::accept::{Accept, Offer};
 use super::options::WriteOptions;
 use super::patch::Patch;
 use super::route::Request;
@@ -23,11 +24,12 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     let stored = api.store.get(&key).ok_or_else(|| ApiError::not_found(resource, name))?;
     // A resource without the subresource answers as if the object were not there.
     let paths = resource.scale.as_ref().ok_or_else(|| ApiError::not_found(resource, name))?;
+    let form = Accept::negotiate(request.header("accept"), Offer::Messages)?.form;
     let wanted = match request.method.as_str() {
-        "GET" => return Ok(Reply::json(200, &to_scale(paths, &stored.value()))),
+        "GET" => return Ok(Reply::object(200, form, &to_scale(paths, &stored.value()))),
         "PATCH" if request.media_type() == "application/apply-patch+yaml" => {
             let stored = apply::scale(api, request, resource, &key, &paths.spec).await?;
-            return Ok(Reply::json(200, &to_scale(paths, &stored.value())));
+            return Ok(Reply::object(200, form, &to_scale(paths, &stored.value())));
         }
         "PUT" => Wanted::Whole(body::decode(request)?.object),
         "PATCH" => Wanted::Changed(Patch::parse(request, resource)?),
@@ -48,7 +50,7 @@ pub(super) async fn scale(api: &Api, request: &Request, target: &Target, resourc
     };
     let who = owners::who(request, &options, resource, Part::Scale, Operation::Update);
     let stored = change(api, resource, Part::Scale, &key, options.dry_run, Some(&who), make).await?;
-    Ok(Reply::json(200, &to_scale(paths, &stored.value())))
+    Ok(Reply::object(200, form, &to_scale(paths, &stored.value())))
 }
 
 /// What a client wants a Scale to be.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Target;
-use super::accept::{Accept, Shape};
+use super::accept::{Accept, Offer, Shape};
 use super::route::Request;
 use crate::api::Api;
 use crate::builtin;
@@ -98,7 +98,7 @@ pub(super) fn known(api: &Api, request: &Request) -> Option<Result<Reply, ApiErr
 }
 
 fn discover(api: &Api, request: &Request, half: Half) -> Result<Reply, ApiError> {
-    let accept = Accept::negotiate(request.header("accept"), true)?;
+    let accept = Accept::negotiate(request.header("accept"), Offer::Discovery)?;
     let registry = api.registry();
     let Shape::Discovery(version) = accept.shape else {
         return Ok(Reply::json(

@@ -50,28 +50,51 @@ pub(crate) enum Made {
     Applied(Value, Managers),
 }
 
-pub(super) async fn put(
-    api: &Api,
-    request: &Request,
-    target: &Target,
-    resource: &Arc<Resource>,
-    part: Part,
-    accept: Accept,
-) -> Result<Reply, ApiError> {
+/// A request to write one object.
+#[derive(Clone, Copy)]
+pub(super) struct Write<'a> {
+    pub(super) api: &'a Api,
+    pub(super) request: &'a Request,
+    pub(super) target: &'a Target,
+    /// What the path names; the object may be kept as another kind.
+    pub(super) resource: &'a Arc<Resource>,
+    pub(super) part: Part,
+    pub(super) accept: Accept,
+}
+
+impl Write<'_> {
+    pub(super) fn name(&self) -> &str {
+        self.target.name.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key::new(&self.resource.shelf, self.target.namespace.as_deref().unwrap_or_default(), self.name())
+    }
+
+    /// The answer: the object as it is now.
+    pub(super) fn reply(&self, code: u16, stored: &Stored, warnings: &[String]) -> Result<Reply, ApiError> {
+        Ok(present::one(self.api, self.resource, self.accept, &self.request.query, code, stored)?.warnings(warnings))
+    }
+}
+
+pub(super) async fn put(write: Write<'_>) -> Result<Reply, ApiError> {
+    let Write { api, request, target, resource, part, .. } = write;
     let options = WriteOptions::from_query(&request.query, "UpdateOptions")?;
     let mut decoded = body::decode_kind(request, resource)?;
-    let warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
+    let mut warnings = admit::fields(resource, &mut decoded, options.validation).map_err(|e| admit::refused(resource, &e))?;
     let mut object = decoded.object;
     if resource.group == "events.k8s.io" {
         object = events::to_core(&object);
     }
-    let name = target.name.as_deref().unwrap_or_default();
     check_place(&object, target)?;
-    let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
+    let key = write.key();
+    if let Some(old) = api.store.get(&key) {
+        warnings.extend(admit::warnings(resource, &object, Some(&old.value())));
+    }
     let keeper = api.keeper(resource);
     let who = owners::who(request, &options, &keeper, part, Operation::Update);
     let stored = change(api, &keeper, part, &key, options.dry_run, Some(&who), |_| Ok(Made::Written(object.clone()))).await?;
-    Ok(present::one(api, resource, accept, &request.query, 200, &stored)?.warnings(&warnings))
+    write.reply(200, &stored, &warnings)
 }
 
 /// The object may leave out its name and namespace; it may not contradict the path.

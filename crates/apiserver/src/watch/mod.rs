@@ -20,8 +20,9 @@ use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::object::set_or_remove;
+use crate::proto;
 use crate::registry::Resource;
-use crate::rest::{Accept, Body, Query, Request, Shape, Target, Writer, body_stream, table, wanted_version};
+use crate::rest::{Accept, Body, Form, Query, Request, Shape, Target, Writer, body_stream, table, wanted_version};
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -86,10 +87,11 @@ pub(crate) fn serve(
         Begin::Plain if from == 0 => watch.begin_with_all(),
         Begin::Plain | Begin::Bare => {}
     }
+    let content_type = if accept.form == Form::Protobuf { proto::STREAM_TYPE } else { "application/json" };
     let lines = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|line| (line, watch)) });
     let mut response = Response::new(body_stream(lines));
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
     Ok(response)
 }
@@ -202,7 +204,7 @@ impl Watch {
             match self.read() {
                 Err(gone) => {
                     self.ended = true;
-                    return Some(event("ERROR", &gone.body()));
+                    return Some(event(self.accept.form, "ERROR", &gone.body()));
                 }
                 Ok(_) if !self.lines.is_empty() => continue,
                 Ok(_) if self.bookmarks && self.bookmark_is_due() => return Some(self.bookmark(false)),
@@ -269,18 +271,18 @@ impl Watch {
                 let head = !std::mem::replace(&mut self.sent_columns, true);
                 let version = line.version.to_string();
                 return match table(&self.api, &self.resource, meta, &self.query, &version, &mut std::iter::once(&*object), head) {
-                    Ok(table) => event(kind, &table),
+                    Ok(table) => event(self.accept.form, kind, &table),
                     Err(error) => {
                         self.ended = true;
                         self.lines.clear();
-                        event("ERROR", &error.body())
+                        event(self.accept.form, "ERROR", &error.body())
                     }
                 };
             }
             Shape::Partial(meta) => Writer::metadata(meta),
             Shape::Object | Shape::Discovery(_) => Writer::whole(&self.resource),
         };
-        written(kind, object.json_size(), |json| writer.write(&object, json))
+        written(self.accept.form, kind, object.json_size(), |json| writer.write(&object, json))
     }
 
     /// A version to come back with. `initial`: everything that was there at the beginning has been told.
@@ -296,22 +298,33 @@ impl Watch {
         if initial {
             set_or_remove(&mut metadata, "annotations", Some(&json!({"k8s.io/initial-events-end": "true"})));
         }
-        event("BOOKMARK", &json!({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
+        event(self.accept.form, "BOOKMARK", &json!({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
     }
 }
 
-fn event(kind: &str, object: &impl Serialize) -> Bytes {
+fn event(form: Form, kind: &str, object: &impl Serialize) -> Bytes {
     // Maps of text to JSON: nothing in it can fail.
-    written(kind, 0, |line| drop(serde_json::to_writer(line, object)))
+    written(form, kind, 0, |line| drop(serde_json::to_writer(line, object)))
 }
 
-/// A line whose object is written by `object`, in about `size` bytes.
-fn written(kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+/// A line whose object is written by `object`, in about `size` bytes; or what it says in protobuf.
+fn written(form: Form, kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    if form == Form::Protobuf {
+        return in_protobuf(kind, size, object).unwrap_or_default().into();
+    }
     let mut line = Vec::with_capacity(size + 64);
     line.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":").as_bytes());
     object(&mut line);
     line.extend_from_slice(b"}\n");
     line.into()
+}
+
+/// None for what has no message, of which a watch in protobuf tells nothing.
+fn in_protobuf(kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Option<Vec<u8>> {
+    let mut json = Vec::with_capacity(size);
+    object(&mut json);
+    let value = serde_json::from_slice(&json).ok()?;
+    proto::watch_event(kind, &value).inspect_err(|error| tracing::warn!(error, "an event could not be written in protobuf")).ok()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     /// Null when the body is not JSON.
     pub(crate) body: Value,
 }
@@ -133,7 +134,13 @@ pub(crate) async fn send(client: &kube::Client, method: &str, path: &str, header
     let (head, body) = response.into_parts();
     let bytes = body.collect_bytes().await.unwrap();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Answer { code: head.status.as_u16(), headers: head.headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
+    Answer {
+        code: head.status.as_u16(),
+        headers: head.headers,
+        body: serde_json::from_str(&text).unwrap_or_default(),
+        text,
+        bytes: bytes.to_vec(),
+    }
 }
 
 /// The events of a watch.

@@ -11,4 +11,5 @@ mod lifecycle;
 mod logs;
 mod pages;
 mod patches;
+mod protobuf;
 mod watches;
