@@ -27,12 +27,14 @@
 //! connection too many in and never refuses one that would have fitted.
 
 mod book;
+mod set;
 mod sync;
 
 use std::fmt;
 use std::sync::Arc;
 
 use book::Book;
+use set::Set;
 use sync::Shared;
 
 /// The ledger. Cheap to clone: all clones are the same ledger.
@@ -56,10 +58,10 @@ pub struct Slot {
     more: Option<Box<Extensions>>,
 }
 
-/// The other cells that a connection counts in, in ascending order. In a box: most connections have few, and idle ones must stay small.
+/// The other cells that a connection counts in. In a box: most connections have few, and idle ones must stay small.
 struct Extensions {
     last: usize,
-    cells: Vec<usize>,
+    cells: Set,
 }
 
 /// A limit as configured.
@@ -202,11 +204,12 @@ impl Slot {
     /// A [`Refusal`] that names a limit which is reached; then nothing has changed but that limit's counter of refusals.
     pub fn extend(&mut self, cell: &Cell) -> Result<(), Refusal> {
         debug_assert!(Shared::ptr_eq(&self.book, &cell.book), "a cell of another ledger");
-        let Err(at) = self.place(cell.index) else { return Ok(()) };
-        self.book.lock().extend(cell.index)?;
-        let more = self.more.get_or_insert_with(|| Box::new(Extensions { last: cell.index, cells: Vec::with_capacity(1) }));
-        more.cells.insert(at, cell.index);
-        more.last = cell.index;
+        if !self.counts_in(cell.index) {
+            self.book.lock().extend(cell.index)?;
+            let more = self.more.get_or_insert_with(|| Box::new(Extensions { last: cell.index, cells: Set::new() }));
+            more.cells.insert(cell.index);
+            more.last = cell.index;
+        }
         Ok(())
     }
 
@@ -224,17 +227,14 @@ impl Slot {
         Ok(())
     }
 
-    /// Where `index` is among the extensions, or would be. A cell cannot become another one's place while a connection is in it.
-    fn place(&mut self, index: usize) -> Result<usize, usize> {
-        let Some(more) = &mut self.more else { return Err(0) };
-        if more.last == index {
-            return Ok(0);
-        }
-        let place = more.cells.binary_search(&index);
-        if place.is_ok() {
+    /// Whether `index` is among the extensions. A cell cannot become another one's place while a connection is in it.
+    fn counts_in(&mut self, index: usize) -> bool {
+        let Some(more) = &mut self.more else { return false };
+        let does = more.last == index || more.cells.contains(index);
+        if does {
             more.last = index;
         }
-        place
+        does
     }
 }
 
@@ -254,7 +254,7 @@ impl Drop for Cell {
 impl Drop for Slot {
     fn drop(&mut self) {
         let more = self.more.take();
-        let more = more.iter().flat_map(|more| &more.cells).copied();
+        let more = more.iter().flat_map(|more| more.cells.iter());
         self.book.lock().release(more.chain([self.cell]));
     }
 }
