@@ -12,6 +12,9 @@ use weir_node::{ContainerContext, PodLog, Workload};
 use crate::cli::EchoArguments;
 use crate::exit::Failure;
 
+/// What a shell says of a command that is not there.
+pub(super) const NOT_FOUND: i32 = 127;
+
 /// `echo-basic`, the backend of the Gateway API conformance suite, in all its modes.
 pub(crate) struct Basic;
 
@@ -26,6 +29,10 @@ impl Workload for Basic {
 
     fn start(&self, context: ContainerContext) -> BoxFuture<'static, i32> {
         Box::pin(async move {
+            if let Some(why) = other_program(&context, "echo-basic") {
+                context.log.append(format!("{why}\n").as_bytes());
+                return NOT_FOUND;
+            }
             let is_set = |name: &str| context.env.get(name).is_some_and(|it| !it.is_empty());
             let ended = if is_set("GRPC_ECHO_SERVER") {
                 grpc(&context).await
@@ -51,10 +58,7 @@ impl Workload for Basic {
 async fn http(context: &ContainerContext) -> Result<(), String> {
     let http = listen(context, &port(context, "HTTP_PORT", "3000")).await?;
     let h2c = listen(context, &port(context, "H2C_PORT", "3001")).await?;
-    let tls = match tls(context, "TLS_SERVER_PRIVKEY", &["h2", "http/1.1"])? {
-        None => None,
-        Some(tls) => Some((listen(context, &port(context, "HTTPS_PORT", "8443")).await?, tls)),
-    };
+    let tls = listen_tls(context, "HTTPS_PORT", "TLS_SERVER_PRIVKEY", &["h2", "http/1.1"]).await?;
     let (identity, log, stop) = (identity(context, "HTTP_PORT"), lines(context.log.clone()), context.stop.clone());
     let https = async {
         if let Some((listener, tls)) = tls {
@@ -71,10 +75,7 @@ async fn http(context: &ContainerContext) -> Result<(), String> {
 
 async fn grpc(context: &ContainerContext) -> Result<(), String> {
     let plain = listen(context, &port(context, "HTTP_PORT", "3000")).await?;
-    let tls = match tls(context, "TLS_SERVER_PRIV_KEY", &["h2"])? {
-        None => None,
-        Some(tls) => Some((listen(context, &port(context, "HTTPS_PORT", "8443")).await?, tls)),
-    };
+    let tls = listen_tls(context, "HTTPS_PORT", "TLS_SERVER_PRIV_KEY", &["h2"]).await?;
     let (identity, log, stop) = (identity(context, "HTTP_PORT"), lines(context.log.clone()), context.stop.clone());
     let secure = async {
         if let Some((listener, tls)) = tls {
@@ -87,10 +88,7 @@ async fn grpc(context: &ContainerContext) -> Result<(), String> {
 
 async fn tcp(context: &ContainerContext) -> Result<(), String> {
     let plain = listen(context, &port(context, "TCP_PORT", "3000")).await?;
-    let tls = match tls(context, "TLS_SERVER_PRIV_KEY", &[])? {
-        None => None,
-        Some(tls) => Some((listen(context, &port(context, "TLS_PORT", "8443")).await?, tls)),
-    };
+    let tls = listen_tls(context, "TLS_PORT", "TLS_SERVER_PRIV_KEY", &[]).await?;
     let (identity, log, stop) = (identity(context, "TCP_PORT"), lines(context.log.clone()), context.stop.clone());
     let secure = async {
         if let Some((listener, tls)) = tls {
@@ -152,14 +150,27 @@ fn identity(context: &ContainerContext, port_variable: &str) -> Identity {
     }
 }
 
-/// What the container's variables say of TLS: the certificate, its key by the variable `key` (the image spells it in two ways), and the
-/// authorities of clients.
-fn tls(context: &ContainerContext, key: &str, protocols: &[&str]) -> Result<Option<Tls>, String> {
+/// A listener for TLS on the port of the variable `port_variable`, if the container's variables name a certificate and its key by the variable
+/// `key` (the image spells it in two ways). They name the authorities of clients, too.
+async fn listen_tls(
+    context: &ContainerContext,
+    port_variable: &str,
+    key: &str,
+    protocols: &[&str],
+) -> Result<Option<(TcpListener, Tls)>, String> {
     let file = |name: &str| context.env.get(name).filter(|it| !it.is_empty()).map(|path| context.files.read(path)).transpose();
     let file = |name: &str| file(name).map_err(|error| format!("{name}: {error}"));
     let (Some(certificate), Some(key)) = (file("TLS_SERVER_CERT")?, file(key)?) else { return Ok(None) };
     let authorities = file("TLS_CLIENT_CACERTS")?;
-    Tls::new(&certificate, &key, authorities.as_deref(), protocols).map(Some).map_err(|error| error.to_string())
+    let tls = Tls::new(&certificate, &key, authorities.as_deref(), protocols).map_err(|error| error.to_string())?;
+    Ok(Some((listen(context, &port(context, port_variable, "8443")).await?, tls)))
+}
+
+/// What keeps a container from running whose image has one program and whose command is another.
+fn other_program(context: &ContainerContext, own: &str) -> Option<String> {
+    let command = context.command.first()?;
+    let name = command.rsplit('/').next().unwrap_or_default();
+    (name != own).then(|| format!("exec: \"{command}\": executable file not found in $PATH: this image is {own} alone"))
 }
 
 /// `hashicorp/http-echo`, which answers one text.
@@ -177,6 +188,10 @@ impl Workload for Text {
     fn start(&self, context: ContainerContext) -> BoxFuture<'static, i32> {
         Box::pin(async move {
             let log = lines(context.log.clone());
+            if let Some(why) = other_program(&context, "http-echo") {
+                log(&why);
+                return NOT_FOUND;
+            }
             let parsed = HttpEcho::from_args(context.args.clone()).and_then(|echo| echo.port().map(|port| (echo, port)));
             let (echo, port) = match parsed {
                 Ok(parsed) => parsed,

@@ -1,5 +1,6 @@
 //! What the embedded node can run: each image name and the code that stands for it.
 
+mod busybox;
 mod controller;
 pub(crate) mod echo;
 mod proxy;
@@ -15,6 +16,7 @@ pub(crate) fn all(data_plane: &DataPlane, client: &kube::Config) -> Vec<Arc<dyn 
         Arc::new(echo::Basic),
         Arc::new(echo::Text),
         Arc::new(echo::Dns),
+        Arc::new(busybox::Busybox),
         Arc::new(controller::Controller::new(data_plane.clone(), client.clone())),
         Arc::new(proxy::Proxy::new(data_plane.clone())),
     ]

@@ -1,0 +1,189 @@
+//! `busybox`, for pods that end by themselves: a few of its commands, and as much of a shell as it takes to join them.
+
+mod shell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use weir_node::{ContainerContext, Workload};
+
+use super::echo::NOT_FOUND;
+use shell::{Join, Script};
+
+/// A container that was told to end, as the shell counts SIGTERM.
+const TERMINATED: i32 = 143;
+/// What the shell refuses to understand.
+const USAGE: i32 = 2;
+
+/// Runs the commands that [`Commands::run`] knows.
+pub(crate) struct Busybox;
+
+impl Workload for Busybox {
+    fn images(&self) -> &'static [&'static str] {
+        &["*/busybox"]
+    }
+
+    fn runs(&self, image: &str) -> bool {
+        super::is_image(image, "busybox")
+    }
+
+    fn start(&self, context: ContainerContext) -> BoxFuture<'static, i32> {
+        Box::pin(async move {
+            // The image has no entry point, and a shell as its command. Nothing can be typed into it: it ends.
+            let words: Vec<String> = context.command.iter().chain(&context.args).cloned().collect();
+            let commands = Commands(Arc::new(context));
+            let stop = commands.0.stop.clone();
+            match words.split_first() {
+                None => 0,
+                Some((name, words)) => stop.run_until_cancelled(commands.run(name, words, "exec")).await.unwrap_or(TERMINATED),
+            }
+        })
+    }
+}
+
+struct Commands(Arc<ContainerContext>);
+
+impl Commands {
+    /// Runs one command and says how it ended. `caller` is who looked for it.
+    fn run<'c>(&'c self, name: &'c str, words: &'c [String], caller: &'c str) -> BoxFuture<'c, i32> {
+        Box::pin(async move {
+            match program(name) {
+                "true" | ":" => 0,
+                "false" => 1,
+                "echo" => self.echo(words),
+                "sleep" => self.sleep(words).await,
+                "cat" => self.cat(words),
+                "env" | "printenv" => self.print_env(words),
+                "hostname" => self.say(&self.0.pod),
+                "date" => self.say(&Timestamp::now().strftime("%a %b %e %H:%M:%S UTC %Y").to_string()),
+                "sh" | "ash" => self.shell(words).await,
+                _ if caller == "exec" => self.fail(NOT_FOUND, &format!("exec: \"{name}\": executable file not found in $PATH")),
+                _ => self.fail(NOT_FOUND, &format!("{caller}: {name}: not found")),
+            }
+        })
+    }
+
+    fn say(&self, line: &str) -> i32 {
+        self.0.log.append(format!("{line}\n").as_bytes());
+        0
+    }
+
+    fn fail(&self, code: i32, why: &str) -> i32 {
+        self.say(why);
+        code
+    }
+
+    fn echo(&self, words: &[String]) -> i32 {
+        match words.split_first() {
+            Some((first, rest)) if first == "-n" => self.0.log.append(rest.join(" ").as_bytes()),
+            _ => self.0.log.append(format!("{}\n", words.join(" ")).as_bytes()),
+        }
+        0
+    }
+
+    async fn sleep(&self, words: &[String]) -> i32 {
+        let mut whole = Duration::ZERO;
+        for word in words {
+            match duration(word) {
+                Some(duration) => whole = whole.saturating_add(duration),
+                None => return self.fail(1, &format!("sleep: invalid number '{word}'")),
+            }
+        }
+        if words.is_empty() {
+            return self.fail(1, "sleep: missing operand");
+        }
+        tokio::time::sleep(whole).await;
+        0
+    }
+
+    fn cat(&self, paths: &[String]) -> i32 {
+        let mut code = 0;
+        for path in paths {
+            match self.0.files.read(path) {
+                Ok(content) => self.0.log.append(&content),
+                Err(_) => code = self.fail(1, &format!("cat: can't open '{path}': No such file or directory")),
+            }
+        }
+        code
+    }
+
+    fn print_env(&self, names: &[String]) -> i32 {
+        if names.is_empty() {
+            for (name, value) in &self.0.env {
+                self.say(&format!("{name}={value}"));
+            }
+            return 0;
+        }
+        let found: Vec<_> = names.iter().filter_map(|name| self.0.env.get(name)).collect();
+        for value in &found {
+            self.say(value);
+        }
+        i32::from(found.len() != names.len())
+    }
+
+    async fn shell(&self, words: &[String]) -> i32 {
+        let script = match words {
+            [] => return 0,
+            [flag, script, ..] if flag == "-c" => script,
+            _ => return self.fail(USAGE, "sh: only `sh -c SCRIPT` is understood here"),
+        };
+        let script = match Script::parse(script) {
+            Ok(script) => script,
+            Err(error) => return self.fail(USAGE, &format!("sh: {error}")),
+        };
+        let mut code = 0;
+        for (join, words) in &script.commands {
+            let skipped = match join {
+                Join::Always => false,
+                Join::IfSuccess => code != 0,
+                Join::IfFailure => code == 0,
+            };
+            let words: Vec<String> = words.iter().flat_map(|word| word.expand(&self.0.env, code)).collect();
+            match words.split_first() {
+                _ if skipped => {}
+                None => code = 0,
+                Some((name, rest)) if name == "exit" => return rest.first().and_then(|word| word.parse().ok()).unwrap_or(code) & 0xff,
+                Some((name, rest)) => code = self.run(name, rest, "sh").await,
+            }
+        }
+        code
+    }
+}
+
+/// The command that a path stands for.
+fn program(name: &str) -> &str {
+    ["/usr/bin/", "/bin/"].iter().find_map(|folder| name.strip_prefix(folder)).unwrap_or(name)
+}
+
+/// `1.5`, `10s`, `2m`.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, seconds) = match text.char_indices().next_back()? {
+        (at, 's') => (&text[..at], 1.0),
+        (at, 'm') => (&text[..at], 60.0),
+        (at, 'h') => (&text[..at], 3600.0),
+        (at, 'd') => (&text[..at], 86400.0),
+        _ => (text, 1.0),
+    };
+    let number: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(number * seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        let cases = [("1.5", Some(1500)), ("2m", Some(120_000)), ("1h", Some(3_600_000)), ("x", None), ("", None), ("-1", None)];
+        for (text, milliseconds) in cases {
+            assert_eq!(duration(text), milliseconds.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn programs_are_found_by_path() {
+        assert_eq!((program("/bin/sh"), program("/usr/bin/env"), program("/sbin/init")), ("sh", "env", "/sbin/init"));
+    }
+}
