@@ -51,7 +51,10 @@ pub(crate) fn run(arguments: RunArguments) -> Result<(), Failure> {
             // What was written so far is whole, and nothing listens yet: there is nothing to drain.
             signal = signals.next() => return interrupted(&arguments, signal),
         };
-        let outcome = world.serve(&arguments, documents, checker, standard_input, &mut signals).await;
+        let outcome = tokio::select! {
+            outcome = world.serve(&arguments, documents, checker, standard_input, &mut signals) => outcome,
+            () = world.node.failed() => Err(Failure::new("the embedded node panicked, which is a defect of Weir; start it again")),
+        };
         world.stop(arguments.drain_timeout, &mut signals).await;
         outcome
     });
