@@ -1,6 +1,7 @@
 //! The UDP mode of `echo-basic`, and a stand-in for CoreDNS.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use simple_dns::{Packet, PacketFlag, RCODE};
@@ -11,6 +12,9 @@ use crate::{Identity, Log, json};
 
 /// The largest datagram that is read whole (the image's).
 const DATAGRAM: usize = 1024;
+
+/// Between attempts to read while the socket has an error.
+const AFTER_ERROR: Duration = Duration::from_millis(10);
 
 /// Fields in the order of the image's JSON.
 #[derive(Serialize)]
@@ -58,8 +62,11 @@ async fn exchange(socket: &UdpSocket, answer: impl Fn(&[u8], SocketAddr) -> Opti
             received = socket.recv_from(&mut datagram) => received,
             () = stop.cancelled() => return,
         };
-        // An error is about an earlier answer that nobody took.
-        let Ok((length, peer)) = received else { continue };
+        let Ok((length, peer)) = received else {
+            // It is about an earlier answer that nobody took; should it last, it must not keep the thread busy.
+            tokio::time::sleep(AFTER_ERROR).await;
+            continue;
+        };
         if let Some(answer) = datagram.get(..length).and_then(|datagram| answer(datagram, peer)) {
             // As with all datagrams: it arrives or it does not.
             let _ = socket.send_to(&answer, peer).await;
