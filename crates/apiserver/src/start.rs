@@ -56,6 +56,21 @@ pub enum StartError {
     /// The database is not one, or was damaged.
     #[error("{0} is damaged ({1}); restore it from a copy, or move it away to start with nothing")]
     Damaged(PathBuf, String),
+    /// The database is whole, but from before what was acknowledged.
+    #[error(
+        "{} ends at version {found}, and {acknowledged} was acknowledged: its latest changes are damaged, or it is an older copy; \
+         restore a newer copy, or remove {} to go on with what it has", path.display(), mark.display()
+    )]
+    Behind {
+        /// The database.
+        path: PathBuf,
+        /// The file that says how far it had come.
+        mark: PathBuf,
+        /// The resourceVersion at which the database ends.
+        found: u64,
+        /// The last resourceVersion that was acknowledged.
+        acknowledged: u64,
+    },
     /// The address is taken or cannot be had.
     #[error("the API address {0} cannot be listened on ({1}); stop what uses it, or choose another with --api-address")]
     Address(SocketAddr, io::Error),
@@ -289,5 +304,7 @@ fn open_error(error: OpenError) -> StartError {
         OpenError::Io(path, e) => StartError::Io(path, e),
         OpenError::Damaged(path, why) => StartError::Damaged(path, why),
         OpenError::InUse(path) => StartError::InUse(path, String::new()),
+        OpenError::Behind { path, mark, found, acknowledged } => StartError::Behind { path, mark, found, acknowledged },
+        OpenError::Removed(path, _) => StartError::Io(path, io::ErrorKind::NotFound.into()),
     }
 }

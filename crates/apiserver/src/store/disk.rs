@@ -1,37 +1,39 @@
-//! The database file: one table of objects as JSON, one of numbers.
+//! The database file: one table of objects as JSON, one of numbers; beside it a mark of how far it had come.
+//!
+//! The promise: what [`Disk::open`] gives is what was acknowledged at last, or it says that it is not.
+
+mod file;
+mod mark;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod trouble;
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
+use self::file::Print;
+use self::mark::{Mark, State};
+pub(crate) use self::trouble::OpenError;
 use super::Key;
 use super::memory::Loaded;
 use super::quiet::quietly;
 use super::stored::{Interner, Stored};
 
-const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
+/// Objects, each with its sum.
+const ROWS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rows");
+/// Objects as they were kept before they had sums.
+const BARE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 /// The last resourceVersion handed out.
 const VERSION: &str = "version";
+/// The sum of all rows' sums.
+const TOTAL: &str = "total";
 /// How often the database was opened; written at each start, so that a file that cannot be written is noticed then.
 const STARTS: &str = "starts";
-/// Pages kept by redb; everything is in memory already.
-const CACHE: usize = 1 << 20;
-
-/// Why a database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error("{0}: {1}")]
-    Io(PathBuf, io::Error),
-    #[error("{0} is damaged ({1})")]
-    Damaged(PathBuf, String),
-    #[error("{0} is in use by another process")]
-    InUse(PathBuf),
-}
 
 /// A change to write: no JSON deletes.
 pub(super) struct Row<'a> {
@@ -43,31 +45,43 @@ pub(super) struct Disk {
     path: PathBuf,
     /// Gone after a failed write: redb wants to be opened again then.
     database: Option<Database>,
+    /// The file as this process left it.
+    print: Print,
+    /// What is on disk and acknowledged.
+    state: State,
+    /// What a failed write would have made, and may have made.
+    attempted: Option<State>,
+    mark: Mark,
     /// What must be put back with the next write; each key once, however often writing fails.
     restore: HashMap<Key, Option<Vec<u8>>>,
 }
 
 impl Disk {
     pub(super) fn open(path: &Path, interner: &mut Interner) -> Result<(Self, Loaded), OpenError> {
-        // A damaged file may make the library panic instead of returning an error.
-        let opened = quietly(|| open_and_load(path, interner));
-        let (database, loaded) = opened.unwrap_or_else(|| Err(OpenError::Damaged(path.to_owned(), "unreadable structure".to_owned())))?;
-        Ok((Self { path: path.to_owned(), database: Some(database), restore: HashMap::new() }, loaded))
+        let mark_path = path.with_extension("mark");
+        let marked = read_mark(&mark_path)?;
+        // redb may panic on damage that a plain check of its pages does not find.
+        let opened = quietly(|| open_and_load(path, marked, interner)).unwrap_or_else(|| Err(unreadable()));
+        let (database, loaded, state) = opened.map_err(|error| trouble::of(path, error))?;
+        if let Some(marked) = marked {
+            compare(path, &mark_path, state, marked)?;
+        }
+        let mark = Mark::make(&mark_path, state).map_err(|e| OpenError::Io(mark_path, e))?;
+        let print = Print::of(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
+        let disk = Self { path: path.to_owned(), database: Some(database), print, state, attempted: None, mark, restore: HashMap::new() };
+        Ok((disk, loaded))
     }
 
     /// Writes all rows and the version in one durable transaction.
     pub(super) fn write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), String> {
-        // redb panics on some damage; that must end this write, not the thread that all writes go through.
-        let reason = match quietly(|| self.try_write(rows, version)) {
-            Some(Ok(())) => {
-                self.restore.clear();
-                return Ok(());
-            }
-            Some(Err(error)) => error.to_string(),
-            None => format!("{} is damaged; stop Weir and restore it from a copy", self.path.display()),
-        };
-        self.database = None;
-        Err(reason)
+        self.be_open().and_then(|()| self.commit(rows, version)).map_err(|trouble| trouble.advice())?;
+        self.restore.clear();
+        self.attempted = None;
+        if let Err(error) = self.mark.set(self.state) {
+            // It stays behind, which is never wrong.
+            tracing::warn!(%error, "the mark of how far the API's database has come could not be written");
+        }
+        Ok(())
     }
 
     /// With the next write, this key goes back to what it was.
@@ -75,97 +89,209 @@ impl Disk {
         self.restore.insert(key, json);
     }
 
-    fn try_write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), redb::Error> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => builder().open(&self.path)?,
-        };
-        let database = self.database.insert(database);
+    /// Makes sure that the file in its place is the one this process wrote, as it left it; looks through it where that is not certain.
+    fn be_open(&mut self) -> Result<(), OpenError> {
+        let print = self.find()?;
+        if self.database.is_some() && print == self.print {
+            return Ok(());
+        }
+        // One file cannot be opened twice; another one must first prove to be as good as the one that is still open.
+        if print.is_same_file(&self.print) {
+            self.close();
+        }
+        let opened = quietly(|| reopen(&self.path)).unwrap_or_else(|| Err(unreadable()));
+        let (database, state) = opened.map_err(|error| trouble::of(&self.path, error))?;
+        if state != self.state && Some(state) != self.attempted {
+            let why = format!("it ends at version {} and not as Weir left it, at {}", state.version, self.state.version);
+            return Err(OpenError::damaged(&self.path, why));
+        }
+        self.close();
+        tracing::info!(path = %self.path.display(), "the API's database has been opened again and is whole");
+        self.database = Some(database);
+        self.state = state;
+        self.attempted = None;
+        self.print = self.find()?;
+        Ok(())
+    }
+
+    fn commit(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), OpenError> {
+        // A panic must end this write, not the thread that all writes go through.
+        let written = quietly(|| self.try_write(rows, version)).unwrap_or_else(|| Err(unreadable()));
+        let state = written.map_err(|error| {
+            self.close();
+            trouble::of(&self.path, error)
+        })?;
+        // What went into a file that has just lost its name is not kept.
+        let print = self.find()?;
+        if !print.is_same_file(&self.print) {
+            return Err(OpenError::damaged(&self.path, "it was replaced while Weir was running"));
+        }
+        (self.state, self.print) = (state, print);
+        Ok(())
+    }
+
+    fn find(&self) -> Result<Print, OpenError> {
+        Print::of(&self.path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => OpenError::Removed(self.path.clone(), self.database.as_ref().and_then(|_| self.print.descriptor())),
+            _ => OpenError::Io(self.path.clone(), error),
+        })
+    }
+
+    fn close(&mut self) {
+        if let Some(database) = self.database.take() {
+            // It writes, and what it finds may be damaged.
+            quietly(|| drop(database));
+        }
+    }
+
+    fn try_write(&mut self, rows: &[Row<'_>], version: u64) -> Result<State, redb::Error> {
+        let Some(database) = &self.database else { return Err(unreadable()) };
         let transaction = database.begin_write()?;
+        let mut total = self.state.total;
         {
-            let mut objects = transaction.open_table(OBJECTS)?;
+            let mut table = transaction.open_table(ROWS)?;
             let restored = self.restore.iter().map(|(key, json)| Row { key, json: json.as_deref() });
             for row in restored.chain(rows.iter().map(|r| Row { key: r.key, json: r.json })) {
                 let key = text_key(row.key);
-                match row.json {
-                    Some(json) => drop(objects.insert(key.as_str(), json)?),
-                    None => drop(objects.remove(key.as_str())?),
+                let before = match row.json {
+                    Some(json) => {
+                        let (sealed, sum) = rows::seal(&key, json);
+                        total = total.wrapping_add(sum);
+                        table.insert(key.as_str(), sealed.as_slice())?
+                    }
+                    None => table.remove(key.as_str())?,
+                };
+                if let Some(before) = before {
+                    let (_, sum) = rows::unseal(&key, before.value()).ok_or_else(|| unreadable_object(&key))?;
+                    total = total.wrapping_sub(sum);
                 }
             }
-            transaction.open_table(NUMBERS)?.insert(VERSION, version)?;
         }
+        let state = State { version, total };
+        put_state(&transaction, state)?;
+        self.attempted = Some(state);
         transaction.commit()?;
-        Ok(())
+        Ok(state)
     }
 }
 
-fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE);
-    builder
-}
-
-/// Makes a new database beside its place and moves it there whole: a process that ends while it is being made leaves nothing that looks damaged.
-fn create(path: &Path) -> Result<(), OpenError> {
-    let next = path.with_extension("new");
-    let told = |error: io::Error| OpenError::Io(next.clone(), error);
-    match fs::remove_file(&next) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
-        _ => {}
-    }
-    own(&next).map_err(told)?;
-    drop(builder().create(&next).map_err(|e| open_error(&next, e))?);
-    fs::rename(&next, path).map_err(told)
-}
-
-fn open_and_load(path: &Path, interner: &mut Interner) -> Result<(Database, Loaded), OpenError> {
-    if !path.exists() {
-        create(path)?;
-    }
-    own(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
-    let mut database = builder().create(path).map_err(|e| open_error(path, e))?;
-    // Reads every page once: damage shall be found now, not when an object is read back wrong.
-    if !database.check_integrity().map_err(|e| open_error(path, e))? {
-        tracing::warn!(path = %path.display(), "the API's database was damaged and has been repaired; the latest changes may be missing");
-    }
-    let loaded = prepare(&database).and_then(|()| load(&database, path, interner));
-    match loaded {
-        Ok(loaded) => Ok((database, loaded?)),
-        Err(error) => Err(storage_error(path, error)),
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
-/// Makes sure that only its owner may read the file: it holds Secrets.
-fn own(path: &Path) -> io::Result<()> {
-    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))
+fn read_mark(path: &Path) -> Result<Option<State>, OpenError> {
+    Mark::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => OpenError::damaged(path, "it is not what Weir wrote"),
+        _ => OpenError::Io(path.to_owned(), error),
+    })
+}
+
+/// The database may be ahead of its mark, when the process ended between the two; never behind.
+fn compare(path: &Path, mark: &Path, state: State, marked: State) -> Result<(), OpenError> {
+    if state.version < marked.version {
+        let (found, acknowledged) = (state.version, marked.version);
+        return Err(OpenError::Behind { path: path.to_owned(), mark: mark.to_owned(), found, acknowledged });
+    }
+    if state.version == marked.version && state.total != marked.total {
+        return Err(OpenError::damaged(path, format!("its objects are not those of version {}", state.version)));
+    }
+    Ok(())
+}
+
+fn open_and_load(path: &Path, marked: Option<State>, interner: &mut Interner) -> Result<(Database, Loaded, State), redb::Error> {
+    if !path.try_exists()? {
+        // Versions go on after the last one, so that no client takes a new object for an old one.
+        let version = marked.map_or(0, |it| it.version + 1);
+        if marked.is_some() {
+            tracing::warn!(path = %path.display(), version, "the API's database is not there: Weir starts with nothing");
+        }
+        file::create(path, |database| prepare(database, version))?;
+    }
+    file::own(path)?;
+    let database = file::open(path)?;
+    prepare(&database, 0)?;
+    let (loaded, state) = load(&database, interner)?;
+    Ok((database, loaded, state))
 }
 
 /// Creates the tables and counts the start.
-fn prepare(database: &Database) -> Result<(), redb::Error> {
+fn prepare(database: &Database, version: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(OBJECTS)?;
-    {
-        let mut numbers = transaction.open_table(NUMBERS)?;
-        let starts = numbers.get(STARTS)?.map_or(0, |n| n.value());
-        numbers.insert(STARTS, starts + 1)?;
+    let starts = transaction.open_table(NUMBERS)?.get(STARTS)?.map_or(0, |n| n.value());
+    transaction.open_table(NUMBERS)?.insert(STARTS, starts + 1)?;
+    if transaction.open_table(NUMBERS)?.get(TOTAL)?.is_none() {
+        let version = transaction.open_table(NUMBERS)?.get(VERSION)?.map_or(version, |n| n.value());
+        put_state(&transaction, State { version, total: seal_all(&transaction)? })?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-fn load(database: &Database, path: &Path, interner: &mut Interner) -> Result<Result<Loaded, OpenError>, redb::Error> {
-    let transaction = database.begin_read()?;
-    let version = transaction.open_table(NUMBERS)?.get(VERSION)?.map_or(0, |n| n.value());
-    let mut objects = Vec::new();
-    for row in transaction.open_table(OBJECTS)?.iter()? {
-        let (key, json) = row?;
-        match parse_key(key.value()).and_then(|key| Stored::load(&key, json.value(), interner)) {
-            Some(loaded) => objects.push(loaded),
-            None => return Ok(Err(OpenError::Damaged(path.to_owned(), format!("object {:?} cannot be read", key.value())))),
+/// Gives each object its sum, once. Makes the table where there is none.
+fn seal_all(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
+    let mut total = 0u64;
+    let mut to = transaction.open_table(ROWS)?;
+    if transaction.list_tables()?.any(|table| table.name() == BARE.name()) {
+        for row in transaction.open_table(BARE)?.iter()? {
+            let (key, json) = row?;
+            let (sealed, sum) = rows::seal(key.value(), json.value());
+            total = total.wrapping_add(sum);
+            to.insert(key.value(), sealed.as_slice())?;
         }
+        transaction.delete_table(BARE)?;
     }
-    Ok(Ok(Loaded { objects, version }))
+    Ok(total)
+}
+
+fn put_state(transaction: &WriteTransaction, state: State) -> Result<(), redb::Error> {
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    numbers.insert(VERSION, state.version)?;
+    numbers.insert(TOTAL, state.total)?;
+    Ok(())
+}
+
+fn load(database: &Database, interner: &mut Interner) -> Result<(Loaded, State), redb::Error> {
+    let mut objects = Vec::new();
+    let state = look_through(database, |key, json| {
+        objects.push(Stored::load(&parse_key(key)?, json, interner)?);
+        Some(())
+    })?;
+    Ok((Loaded { objects, version: state.version }, state))
+}
+
+/// Opens a file that ought to be as it was left.
+fn reopen(path: &Path) -> Result<(Database, State), redb::Error> {
+    let database = file::open(path)?;
+    let state = look_through(&database, |_, _| Some(()))?;
+    Ok((database, state))
+}
+
+/// Reads every row, and checks it and their sum.
+fn look_through(database: &Database, mut each: impl FnMut(&str, &[u8]) -> Option<()>) -> Result<State, redb::Error> {
+    let transaction = database.begin_read()?;
+    let numbers = transaction.open_table(NUMBERS)?;
+    let number = |name: &str| Ok::<_, redb::Error>(numbers.get(name)?.map_or(0, |n| n.value()));
+    let state = State { version: number(VERSION)?, total: number(TOTAL)? };
+    let mut total = 0u64;
+    for row in transaction.open_table(ROWS)?.iter()? {
+        let (key, row) = row?;
+        let read = rows::unseal(key.value(), row.value()).and_then(|(json, sum)| each(key.value(), json).map(|()| sum));
+        total = total.wrapping_add(read.ok_or_else(|| unreadable_object(key.value()))?);
+    }
+    if total != state.total {
+        return Err(redb::Error::Corrupted("objects are missing or old".to_owned()));
+    }
+    Ok(state)
+}
+
+fn unreadable() -> redb::Error {
+    redb::Error::Corrupted("unreadable structure".to_owned())
+}
+
+fn unreadable_object(key: &str) -> redb::Error {
+    redb::Error::Corrupted(format!("object {} cannot be read", key.replace('\0', " ").trim()))
 }
 
 fn text_key(key: &Key) -> String {
@@ -176,41 +302,4 @@ fn parse_key(text: &str) -> Option<Key> {
     let mut parts = text.split('\0');
     let (shelf, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
     Some(Key { shelf: shelf.into(), namespace: namespace.into(), name: name.into() })
-}
-
-fn open_error(path: &Path, error: DatabaseError) -> OpenError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
-        DatabaseError::Storage(error) => storage_error(path, error.into()),
-        other => OpenError::Damaged(path.to_owned(), other.to_string()),
-    }
-}
-
-fn storage_error(path: &Path, error: redb::Error) -> OpenError {
-    match error {
-        // redb calls a file that is not one of its own "invalid data", a shortened one "unexpected end".
-        redb::Error::Io(e) if matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-            OpenError::Damaged(path.to_owned(), e.to_string())
-        }
-        redb::Error::Io(e) => OpenError::Io(path.to_owned(), e),
-        other => OpenError::Damaged(path.to_owned(), other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_that_stays_full_costs_no_more_memory() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut disk, _) = Disk::open(&folder.path().join("state.redb"), &mut Interner::default()).unwrap();
-        let key = Key::new(&"/configmaps".into(), "default", "a");
-        for _ in 0..3 {
-            disk.restore(key.clone(), Some(b"{}".to_vec()));
-        }
-        assert_eq!(disk.restore.len(), 1);
-        disk.write(&[], 1).unwrap();
-        assert!(disk.restore.is_empty());
-    }
 }

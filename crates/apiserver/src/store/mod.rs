@@ -78,7 +78,7 @@ pub(crate) enum CommitError {
     TooLarge,
     #[error(transparent)]
     Unkept(#[from] Unkept),
-    #[error("the database could not be written: {0}; free some space or repair the disk, writes are tried again by themselves")]
+    #[error("the database cannot be written: {0}")]
     Disk(String),
     #[error("the server is shutting down")]
     Closed,
