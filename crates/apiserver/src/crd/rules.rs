@@ -49,18 +49,17 @@ fn walk(at: At<'_>, path: &str, errors: &mut Vec<FieldError>) {
 fn check_rule(at: At<'_>, rule: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let place = Place { node: at.node, resource: at.resource, optional_old: rule["optionalOldSelf"] == true };
     let text = |key: &str| rule[key].as_str().unwrap_or_default();
-    let uses_old = match check_types(place, text("rule"), Purpose::Rule) {
-        Ok(uses_old) => uses_old,
-        Err(problem) => {
-            errors.push(refused(rule, "rule", path, &problem));
-            // What else there is to say depends on it.
-            return;
+    let rule_itself = check_types(place, text("rule"), Purpose::Rule);
+    // Of a rule that cannot be used, nobody knows what it uses; its message is not looked at.
+    let uses_old = rule_itself.as_ref().is_ok_and(|uses_old| *uses_old);
+    match rule_itself {
+        Err(problem) => errors.push(refused(rule, "rule", path, &problem)),
+        Ok(_) if text("messageExpression").is_empty() => {}
+        Ok(_) => {
+            if let Err(problem) = check_types(place, text("messageExpression"), Purpose::Message) {
+                errors.push(refused(rule, "messageExpression", path, &problem));
+            }
         }
-    };
-    if !text("messageExpression").is_empty()
-        && let Err(problem) = check_types(place, text("messageExpression"), Purpose::Message)
-    {
-        errors.push(refused(rule, "messageExpression", path, &problem));
     }
     if let Some(lost) = at.lost.filter(|_| uses_old) {
         let detail = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}");

@@ -100,7 +100,8 @@ pub(crate) async fn handle(api: Arc<Api>, request: Request) -> Response<Body> {
     match dispatch(&api, &request, &target, &resource).await {
         Ok(response) => response,
         Err(error) => {
-            let form = negotiate(&request, &resource).map_or(Form::Json, |accept| accept.form);
+            // A failure has a message, whatever it is about.
+            let form = Accept::negotiate(request.header("accept"), Offer::Messages).map_or(Form::Json, |accept| accept.form);
             Reply::failure(error, form).into_response()
         }
     }
