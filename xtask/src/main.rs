@@ -4,6 +4,7 @@
 mod api;
 mod arrows;
 mod bench;
+mod clients;
 mod conformance;
 mod isolation;
 mod kube;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   arrows            checks which crate may use which
   bless             rewrites the golden files of `translate`
   api [ARG...]      asks the embedded API server and compares with the real one's answers; `api --help` says more
+  clients [ARG...]  stock clients against `weir run`: kubectl of three versions, helm, client-go, Python; `clients --help` says more
   conformance [..]  the Gateway API's conformance suite against `weir run`; `conformance --help` says more
   kube up|down|run  a real Kubernetes control plane in a network namespace
   bench [--record]  costs per operation, compared with the recorded ones; --record records them anew
@@ -50,7 +52,9 @@ fn main() -> ExitCode {
 /// Whether all is well.
 fn run(args: &[String]) -> Result<bool> {
     let (command, rest) = args.split_first().map_or(("", args), |(command, rest)| (command.as_str(), rest));
-    if !["test", "bench", "scale", "conformance", "conformance-inside", "api", "api-inside", "kube"].contains(&command) && !rest.is_empty()
+    if !["test", "bench", "scale", "clients", "clients-inside", "conformance", "conformance-inside", "api", "api-inside", "kube"]
+        .contains(&command)
+        && !rest.is_empty()
     {
         bail!("`{command}` takes no arguments\n{USAGE}");
     }
@@ -63,6 +67,8 @@ fn run(args: &[String]) -> Result<bool> {
         "scale" => scale::run(rest),
         "api" => api::run(rest),
         "api-inside" => api::inside(rest),
+        "clients" => clients::run(rest),
+        "clients-inside" => clients::inside(rest),
         "conformance" => conformance::run(rest),
         "conformance-inside" => conformance::inside(rest),
         "kube" => kube::run(rest),

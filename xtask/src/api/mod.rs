@@ -1,11 +1,11 @@
 //! `cargo xtask api`: asks our API server what `tests/api` asks, and compares with what the real one answers.
 
-mod case;
+pub(crate) mod case;
 mod documents;
 mod run;
-mod scrub;
-mod target;
-mod verdict;
+pub(crate) mod scrub;
+pub(crate) mod target;
+pub(crate) mod verdict;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
 }
 
 /// The program under test: `WEIR_BIN`, or built now.
-fn weir() -> Result<PathBuf> {
+pub(crate) fn weir() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("WEIR_BIN") {
         return Ok(PathBuf::from(named));
     }
@@ -97,39 +97,21 @@ fn weir() -> Result<PathBuf> {
 pub(crate) fn inside(args: &[String]) -> Result<bool> {
     let [weir, folder, args @ ..] = args else { bail!("cargo xtask api is what starts this") };
     let options = Options::parse(args)?;
-    let programs = options.programs()?;
-    let (folder, start) = (Path::new(folder), Instant::now());
+    let start = Instant::now();
     let tests = shell::root()?.join("tests/api");
-    let crds = crds(weir, folder)?;
     let cases = Case::all(&tests, &options.filters)?;
-    let sets = documents::sets(&tests.join("documents"), &options.filters, &crds.definitions)?;
+    let servers = Servers::start(weir, Path::new(folder), options.live || options.record)?;
+    let sets = documents::sets(&tests.join("documents"), &options.filters, &servers.definitions)?;
     if cases.is_empty() && sets.is_empty() {
         bail!("no case is called like that");
     }
-    let _weir = Weir::start(Path::new(weir), folder)?;
-    let ours = Target::weir(&folder.join("data"))?;
-    let real_folder = folder.join("real");
-    let (_plane, real) = if options.live || options.record {
-        fs::create_dir_all(&real_folder).context("cannot make a folder")?;
-        (Some(Plane::start(&programs, &real_folder)?), Some(Target::real(&real_folder)))
-    } else {
-        (None, None)
-    };
-    prepare(&ours, &programs, None)?;
     // Nobody writes statuses beside the real server either.
     let scale = "kubectl -n envoy-gateway-system scale deployment envoy-gateway --replicas=0 && kubectl -n envoy-gateway-system wait --for=delete pod --all";
-    say(&ours, &programs, scale)?;
-    if let Some(real) = &real {
-        prepare(real, &programs, Some(&crds.file))?;
-    }
+    say(&servers.ours, &servers.programs, scale)?;
     println!("ready after {:.1} s", start.elapsed().as_secs_f32());
-    let mut summary = Summary::default();
-    let found = run::parallel(&cases, |case| verdict::of(case, &ours, real.as_ref(), &programs, options.record));
-    for (case, found) in cases.iter().zip(found) {
-        summary.add(&case.name, case.steps.len(), found.unwrap_or_else(|error| Found::broken(&error)));
-    }
+    let summary = servers.judge(&cases, options.record);
     let mut documents = Summary::default();
-    let found = run::parallel(&sets, |set| set.ask(&ours, real.as_ref(), options.record));
+    let found = run::parallel(&sets, |set| set.ask(&servers.ours, servers.real.as_ref(), options.record));
     for (set, found) in sets.iter().zip(found) {
         documents.add(&set.name, set.len(), found.unwrap_or_else(|error| Found::broken(&error)));
     }
@@ -138,6 +120,49 @@ pub(crate) fn inside(args: &[String]) -> Result<bool> {
     }
     println!("{:.0} s", start.elapsed().as_secs_f32());
     Ok(summary.good() && documents.good())
+}
+
+/// What is asked: a `weir run`, and a real control plane when that is wanted. They end when this is dropped.
+pub(crate) struct Servers {
+    pub(crate) ours: Target,
+    pub(crate) real: Option<Target>,
+    pub(crate) programs: Programs,
+    /// The definitions of Weir's kinds.
+    pub(crate) definitions: Vec<Value>,
+    _weir: Weir,
+    _plane: Option<Plane>,
+}
+
+impl Servers {
+    /// Starts them with their state in `folder`; returns when they answer and serve the same kinds.
+    pub(crate) fn start(weir: &str, folder: &Path, live: bool) -> Result<Self> {
+        let programs = if live { Programs::all()? } else { Programs::kubectl()? };
+        let crds = crds(weir, folder)?;
+        let running = Weir::start(Path::new(weir), folder)?;
+        let ours = Target::weir(&folder.join("data"))?;
+        let real_folder = folder.join("real");
+        let (plane, real) = if live {
+            fs::create_dir_all(&real_folder).context("cannot make a folder")?;
+            (Some(Plane::start(&programs, &real_folder)?), Some(Target::real(&real_folder)))
+        } else {
+            (None, None)
+        };
+        prepare(&ours, &programs, None)?;
+        if let Some(real) = &real {
+            prepare(real, &programs, Some(&crds.file))?;
+        }
+        Ok(Self { ours, real, programs, definitions: crds.definitions, _weir: running, _plane: plane })
+    }
+
+    /// Asks what the cases ask, and compares.
+    pub(crate) fn judge(&self, cases: &[Case], record: bool) -> Summary {
+        let mut summary = Summary::default();
+        let found = run::parallel(cases, |case| verdict::of(case, &self.ours, self.real.as_ref(), &self.programs, record));
+        for (case, found) in cases.iter().zip(found) {
+            summary.add(&case.name, case.steps.len(), found.unwrap_or_else(|error| Found::broken(&error)));
+        }
+        summary
+    }
 }
 
 /// Fills kubectl's cache of discovery once, for all cases, and serves Weir's kinds where they are not yet.
