@@ -1,6 +1,7 @@
 //! What the server refuses, by kind: the mistakes that people make, in the words they find when they search.
 
 mod event;
+mod job;
 mod pod;
 mod rbac;
 mod service;
@@ -34,7 +35,7 @@ pub(super) fn check(kind: &Builtin, new: &Value, old: Option<&Value>) -> Vec<Fie
         ("apps", _) => workload::check(kind.kind, new, old, &mut errors),
         ("coordination.k8s.io", "Lease") => lease(new, &mut errors),
         ("rbac.authorization.k8s.io", _) => rbac::check(kind.kind, new, &mut errors),
-        ("batch", "Job") => workload::check_job(new, &mut errors),
+        ("batch", "Job") => job::check(new, old, &mut errors),
         _ => {}
     }
     errors

@@ -1,11 +1,11 @@
-//! Checks of Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs.
+//! Checks of Deployments, ReplicaSets, StatefulSets and DaemonSets.
 
 use serde_json::{Map, Value};
 
 use super::{super::meta, not_negative, pod};
 use crate::schema::FieldError;
 
-const MISMATCH: &str = "`selector` does not match template `labels`";
+pub(super) const MISMATCH: &str = "`selector` does not match template `labels`";
 
 /// Checks a workload of group `apps`.
 pub(super) fn check(kind: &str, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
@@ -29,21 +29,7 @@ pub(super) fn check(kind: &str, new: &Value, old: Option<&Value>, errors: &mut V
     }
 }
 
-/// Checks a Job.
-pub(super) fn check_job(new: &Value, errors: &mut Vec<FieldError>) {
-    let spec = &new["spec"];
-    for key in ["parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished"] {
-        not_negative(spec, key, "spec", errors);
-    }
-    template(&spec["template"], errors);
-    let restart = &spec["template"]["spec"]["restartPolicy"];
-    if restart == "Always" {
-        let supported = ["OnFailure", "Never"].into_iter();
-        errors.push(FieldError::not_supported("spec.template.spec.restartPolicy", restart, supported));
-    }
-}
-
-fn template(template: &Value, errors: &mut Vec<FieldError>) {
+pub(super) fn template(template: &Value, errors: &mut Vec<FieldError>) {
     errors.extend(meta::labels(&template["metadata"]["labels"], "spec.template.metadata.labels"));
     errors.extend(meta::annotations(&template["metadata"]["annotations"], "spec.template.metadata.annotations"));
     pod::check(&template["spec"], "spec.template.spec", errors);
@@ -76,7 +62,7 @@ fn selector(kind: &str, spec: &Value, errors: &mut Vec<FieldError>) {
 }
 
 /// Whether a label selector matches labels.
-fn matches(selector: &Value, labels: &Value) -> bool {
+pub(super) fn matches(selector: &Value, labels: &Value) -> bool {
     let equal = selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| &labels[key] == value);
     let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
     equal
