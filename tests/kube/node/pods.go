@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
@@ -86,16 +87,30 @@ func advance(ctx context.Context, client kubernetes.Interface, pod *core.Pod) er
 		now := int64(0)
 		return pods.Delete(ctx, pod.Name, meta.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &meta.Preconditions{UID: &pod.UID}})
 	case len(pod.Status.ContainerStatuses) == 0:
-		// A merge patch: strategic merging of podIPs by their addresses keeps none.
-		patch, err := json.Marshal(map[string]any{"status": status(pod)})
-		if err != nil {
-			return err
+		if code, after, ends := outcome(pod); ends {
+			time.AfterFunc(after, func() {
+				if err := patch(ctx, client, pod, ended(pod, code)); err != nil && !errors.IsNotFound(err) {
+					log.Printf("node: pod %s/%s: %v", pod.Namespace, pod.Name, err)
+				}
+			})
+			if after == 0 {
+				return nil
+			}
 		}
-		_, err = pods.Patch(ctx, pod.Name, types.MergePatchType, patch, meta.PatchOptions{}, "status")
-		return err
+		return patch(ctx, client, pod, status(pod))
 	default:
 		return nil
 	}
+}
+
+// patch is a merge patch of a pod's status: strategic merging of podIPs by their addresses keeps none.
+func patch(ctx context.Context, client kubernetes.Interface, pod *core.Pod, status map[string]any) error {
+	patch, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return err
+	}
+	_, err = client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, patch, meta.PatchOptions{}, "status")
+	return err
 }
 
 var addresses atomic.Uint32
@@ -144,5 +159,5 @@ func status(pod *core.Pod) map[string]any {
 // known says whether the embedded node would run it too.
 func known(image string) bool {
 	name, _, _ := strings.Cut(path.Base(image), ":")
-	return name == "echo-basic" || name == "http-echo"
+	return name == "echo-basic" || name == "http-echo" || name == "busybox"
 }
