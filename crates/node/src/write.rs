@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::Status;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -21,8 +22,15 @@ pub(crate) enum Written {
 
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// Makes one write.
+/// Makes one write. Nothing is made for an owner that is no more: each kind's watch tells of its own deletions, and that of what it owns may be
+/// heard first.
 pub(crate) async fn perform(client: &kube::Client, write: &Write) -> Result<Written, kube::Error> {
+    if let Some((kind, owner, uid)) = owner(write)
+        && is_gone(client, kind, &owner, &uid).await
+    {
+        let message = format!("{} is gone, so nothing is made for it", owner.name);
+        return Err(kube::Error::Api(Status::failure(&message, "NotFound").with_code(404).boxed()));
+    }
     let answer = match (send(client, write).await, &write.verb) {
         // An API without the binding subresource takes the field itself.
         (Err(kube::Error::Api(status)), Verb::Bind(node)) if status.code == 404 => {
@@ -53,6 +61,21 @@ pub(crate) async fn is_gone(client: &kube::Client, kind: Kind, name: &ObjectName
         Err(kube::Error::Api(status)) => status.code == 404,
         Err(_) => false,
     }
+}
+
+/// The controlling owner of what is to be made: its kind, name and uid.
+fn owner(write: &Write) -> Option<(Kind, ObjectName, String)> {
+    let Verb::Create(object) = &write.verb else { return None };
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+    let kind = match owner["kind"].as_str()? {
+        "Deployment" => Kind::Deployment,
+        "ReplicaSet" => Kind::ReplicaSet,
+        "Job" => Kind::Job,
+        "Service" => Kind::Service,
+        _ => return None,
+    };
+    Some((kind, ObjectName::new(&write.name.namespace, owner["name"].as_str()?), owner["uid"].as_str()?.to_owned()))
 }
 
 async fn send(client: &kube::Client, write: &Write) -> Result<Value, kube::Error> {
@@ -157,5 +180,17 @@ mod tests {
             let client = client(code, body.clone()).await;
             assert_eq!(is_gone(&client, Kind::Pod, &ObjectName::new("ns", "p"), "u").await, gone, "{code} {body}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_made_for_an_owner_that_is_gone() {
+        let status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "m", "reason": "r", "code": 404});
+        let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u", "controller": true});
+        let set = json!({"metadata": {"name": "d-1", "namespace": "ns", "ownerReferences": [owner]}});
+        let write = Write { kind: Kind::ReplicaSet, name: ObjectName::new("ns", "d-1"), verb: Verb::Create(set) };
+        // It answers one request only.
+        let answer = perform(&client("404 Not Found", status).await, &write).await;
+        assert!(matches!(answer, Err(kube::Error::Api(status)) if status.message.starts_with("d is gone")));
     }
 }

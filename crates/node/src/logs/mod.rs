@@ -129,34 +129,24 @@ impl LogStore {
         }
     }
 
-    /// Makes a pod and its containers known.
+    /// Makes a pod and its containers known, with what earlier processes logged of them.
     pub(crate) fn declare(&self, pod: &ObjectName, uid: &str, containers: &[String]) {
-        let containers = containers.iter().map(|name| ContainerEntry {
-            name: name.clone(),
-            waiting: "ContainerCreating".to_owned(),
-            current: None,
-            previous: None,
-            between_runs: false,
-        });
-        let entry = PodEntry { uid: uid.to_owned(), containers: containers.collect() };
-        self.inner.pods.lock().insert(pod.clone(), entry);
-    }
-
-    /// Makes a pod known whose containers ended in an earlier process.
-    pub(crate) fn adopt(&self, pod: &ObjectName, uid: &str, containers: &[String]) {
-        if self.inner.pods.lock().get(pod).is_some_and(|known| known.uid == uid) {
-            return;
-        }
-        self.declare(pod, uid, containers);
-        for name in containers {
+        let of = |name: &String| {
             let dir = self.pod_dir(pod, uid).join(path_part(name));
             let mut runs = run::runs_in(&dir).unwrap_or_default();
             let mut last = || runs.pop_last().and_then(|run| PodLog::reopen(&dir, run).ok());
             let (current, previous) = (last(), last());
-            let mut pods = self.inner.pods.lock();
-            if let Some(entry) = pods.get_mut(pod).and_then(|p| p.containers.iter_mut().find(|c| c.name == *name)) {
-                (entry.current, entry.previous) = (current, previous);
-            }
+            ContainerEntry { name: name.clone(), waiting: "ContainerCreating".to_owned(), current, previous, between_runs: false }
+        };
+        let entry = PodEntry { uid: uid.to_owned(), containers: containers.iter().map(of).collect() };
+        self.inner.pods.lock().insert(pod.clone(), entry);
+    }
+
+    /// The same for a pod whose containers ended in an earlier process; nothing if it is known.
+    pub(crate) fn adopt(&self, pod: &ObjectName, uid: &str, containers: &[String]) {
+        let is_known = self.inner.pods.lock().get(pod).is_some_and(|known| known.uid == uid);
+        if !is_known {
+            self.declare(pod, uid, containers);
         }
     }
 

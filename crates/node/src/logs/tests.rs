@@ -129,3 +129,26 @@ fn runs_and_errors() {
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn the_run_before_is_the_one_that_ended_last() {
+    let (dir, pod) = (folder(), ObjectName::new("ns", "p"));
+    let store = LogStore::open_dir(&dir).unwrap();
+    let read = |store: &LogStore, previous| {
+        let stream = store.open("ns", "p", None, &LogOptions { previous, ..LogOptions::default() }).ok()?;
+        Some(String::from_utf8(stream.collect::<Vec<_>>().now_or_never().unwrap().concat()).unwrap())
+    };
+    let (one, two) = (Some("one\n".to_owned()), Some("two\n".to_owned()));
+    store.declare(&pod, "u", &["c".to_owned()]);
+    store.set_waiting(&pod, "c", "ContainerCreating");
+    store.begin_run(&pod, "u", "c").unwrap().append(b"one\n");
+    assert_eq!((read(&store, false), read(&store, true)), (one.clone(), None));
+    store.set_waiting(&pod, "c", "CrashLoopBackOff");
+    assert_eq!((read(&store, false), read(&store, true)), (one.clone(), one.clone()), "between two runs");
+    store.begin_run(&pod, "u", "c").unwrap().append(b"two\n");
+    assert_eq!((read(&store, false), read(&store, true)), (two.clone(), one.clone()));
+    let later = LogStore::open_dir(&dir).unwrap();
+    later.adopt(&pod, "u", &["c".to_owned()]);
+    assert_eq!((read(&later, false), read(&later, true)), (two, one), "after a start of the process");
+    std::fs::remove_dir_all(dir).unwrap();
+}

@@ -48,6 +48,10 @@ struct Bench {
 impl Bench {
     /// Starts a pod with one container of this spec.
     fn start(container: serde_json::Value, status: serde_json::Value) -> Bench {
+        Bench::start_with("Always", container, status)
+    }
+
+    fn start_with(policy: &str, container: serde_json::Value, status: serde_json::Value) -> Bench {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("weir-node-kubelet-{}-{number}", std::process::id()));
@@ -66,7 +70,7 @@ impl Bench {
         let mut spec = json!({"name": "c", "image": "toy:1"});
         crate::simulation::merge(&mut spec, &container);
         let pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "status": status,
-            "spec": {"containers": [spec], "terminationGracePeriodSeconds": 60}});
+            "spec": {"containers": [spec], "terminationGracePeriodSeconds": 60, "restartPolicy": policy}});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let claim = crate::address::Claim::adopt(Ipv4Addr::LOCALHOST);
         kubelet.start(&Arc::new(pod), claim, NodeBindPlan::default(), Timestamp::now());
@@ -122,7 +126,7 @@ async fn a_crashing_container_is_restarted_and_then_backs_off() {
     let ended = bench.view().await;
     let Terminated { exit_code, reason, message, .. } = terminated(&ended);
     assert_eq!((*exit_code, *reason, message.as_deref()), (3, "Error", Some("cannot go on\n")));
-    assert!(!ended.ready);
+    assert!(!ended.ready && ended.last.is_none(), "this was its first run");
     let second = bench.view().await;
     assert_eq!((second.restarts, second.last.as_ref().map(|l| l.exit_code)), (1, Some(3)));
     bench.view().await;
@@ -185,6 +189,20 @@ async fn a_container_of_the_last_process_counts_as_restarted() {
     let last = view.last.unwrap();
     assert_eq!((view.restarts, last.exit_code, last.reason), (3, 255, "Unknown"));
     assert_eq!(last.started.to_string(), "2026-11-23T05:00:00Z");
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_ended_runs_again_only_where_it_is_to() {
+    let running = json!({"running": {"startedAt": "2026-11-23T05:00:00Z"}});
+    let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+    let cases = [("Never", &running, Some(255)), ("OnFailure", &done, Some(0)), ("OnFailure", &running, None), ("Always", &done, None)];
+    for (policy, state, stays) in cases {
+        let before = json!({"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state});
+        let mut bench = Bench::start_with(policy, json!({}), json!({"containerStatuses": [before]}));
+        let view = bench.view().await;
+        let code = if let State::Terminated(ended) = &view.state { Some(ended.exit_code) } else { None };
+        assert_eq!((code, view.restarts), (stays, i32::from(stays.is_none())), "{policy} {state}");
+    }
 }
 
 #[tokio::test]
