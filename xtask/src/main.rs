@@ -5,6 +5,7 @@ mod api;
 mod arrows;
 mod bench;
 mod clients;
+mod cluster;
 mod conformance;
 mod isolation;
 mod kube;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   bless             rewrites the golden files of `translate`
   api [ARG...]      asks the embedded API server and compares with the real one's answers; `api --help` says more
   clients [ARG...]  stock clients against `weir run`: kubectl of three versions, helm, client-go, Python; `clients --help` says more
+  cluster [NAME...] compares what `weir controller` makes of examples and golden inputs on a real control plane and on the embedded one
   conformance [..]  the Gateway API's conformance suite against `weir run`; `conformance --help` says more
   kube up|down|run  a real Kubernetes control plane in a network namespace
   bench [--record]  costs per operation, compared with the recorded ones; --record records them anew
@@ -52,8 +54,21 @@ fn main() -> ExitCode {
 /// Whether all is well.
 fn run(args: &[String]) -> Result<bool> {
     let (command, rest) = args.split_first().map_or(("", args), |(command, rest)| (command.as_str(), rest));
-    if !["test", "bench", "scale", "clients", "clients-inside", "conformance", "conformance-inside", "api", "api-inside", "kube"]
-        .contains(&command)
+    if ![
+        "test",
+        "bench",
+        "scale",
+        "clients",
+        "clients-inside",
+        "conformance",
+        "conformance-inside",
+        "api",
+        "api-inside",
+        "cluster",
+        "cluster-inside",
+        "kube",
+    ]
+    .contains(&command)
         && !rest.is_empty()
     {
         bail!("`{command}` takes no arguments\n{USAGE}");
@@ -69,6 +84,8 @@ fn run(args: &[String]) -> Result<bool> {
         "api-inside" => api::inside(rest),
         "clients" => clients::run(rest),
         "clients-inside" => clients::inside(rest),
+        "cluster" => cluster::run(rest),
+        "cluster-inside" => cluster::inside(rest),
         "conformance" => conformance::run(rest),
         "conformance-inside" => conformance::inside(rest),
         "kube" => kube::run(rest),
