@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::accept::Accept;
 use super::options::WriteOptions;
 use super::route::Request;
-use super::update::Part;
+use super::update::{Part, drop_empty};
 use super::{ATTEMPTS, Target, admit, body, owners, present};
 use crate::api::Api;
 use crate::apply::{Managed, Managers, Operation, Who};
@@ -141,6 +141,7 @@ pub(crate) async fn create(
 
 /// Metadata that every new object gets, whatever it came with.
 fn begin(resource: &Resource, object: &mut Value) {
+    drop_empty(object, &Value::Null);
     for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
         object.unset_meta(key);
     }

@@ -260,7 +260,7 @@ fn keep_meta(new: &mut Value, old: &Value, key: &str) {
 }
 
 /// An emptied map or list of metadata is the same as none.
-fn drop_empty(new: &mut Value, old: &Value) {
+pub(super) fn drop_empty(new: &mut Value, old: &Value) {
     for key in ["labels", "annotations", "finalizers", "ownerReferences"] {
         let empty = match new.meta(key) {
             Some(Value::Object(map)) => map.is_empty(),
