@@ -91,12 +91,19 @@ pub async fn run(client: kube::Client, connect: Option<Connect>, config: Config,
     let namespace = config.namespace.clone();
     let controller = Controller::new(client.clone(), config, file.settings, text, Role::new(role, connect), changes, ready);
     let Some((identity, times)) = elected else { return controller.run(stop).await };
+    // A task of its own: a turn of the controller's loop may take long, and must not hold up a renewal.
+    let (lost, loss) = tokio::sync::oneshot::channel();
+    let campaign = {
+        let (client, namespace, identity) = (client.clone(), namespace.clone(), identity.clone());
+        tasks.spawn(async move { drop(lost.send(election::campaign(&client, &namespace, &identity, times, &leads).await)) })
+    };
     tokio::select! {
         outcome = controller.run(stop) => {
             // All that it was doing has ended with it.
+            campaign.abort();
             election::release(&client, &namespace, &identity).await;
             outcome
         }
-        lost = election::campaign(&client, &namespace, &identity, times, &leads) => Err(lost.into()),
+        Ok(lost) = loss => Err(lost.into()),
     }
 }

@@ -19,7 +19,8 @@ const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 /// Runs until a signal.
 pub(crate) fn run(arguments: ControllerArguments) -> Result<(), Failure> {
     crate::logging::install()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().thread_name("controller").enable_all().build()?;
+    // Two threads: a long translation must not hold up the renewal of the Lease.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("controller").enable_all().build()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let stop = CancellationToken::new();
