@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus, StatefulSet, StatefulSetStatus};
-use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::{self, Event};
@@ -72,18 +72,11 @@ fn unless_observed<S: Serialize>(current: Option<&S>, wanted: S, observed: fn(&S
     if current.is_some_and(|current| observed(current) == observed(&wanted)) { None } else { status_diff(current, &wanted) }
 }
 
-/// A Job runs; what it asks for beyond that is not done.
+/// A Job runs, unless it asks for what would not be done.
 fn job(job: &Job) -> Option<Verdict> {
-    let spec: &JobSpec = job.spec.as_ref()?;
-    let asked = [
-        (spec.completion_mode.as_deref() == Some("Indexed"), "completionMode: Indexed"),
-        (spec.pod_failure_policy.is_some(), "podFailurePolicy"),
-        (spec.success_policy.is_some(), "successPolicy"),
-        (spec.managed_by.as_deref().is_some_and(|by| by != "kubernetes.io/job-controller"), "managedBy"),
-    ];
-    let ignored: Vec<&str> = asked.iter().filter(|(asked, _)| *asked).map(|(_, field)| *field).collect();
-    let message = format!("This node runs the Job without regard to {}", ignored.join(", "));
-    (!ignored.is_empty()).then_some(Verdict { message, status: None })
+    let asked = job.spec.as_ref().map(crate::job::not_done).unwrap_or_default();
+    let message = format!("This node does not run a Job with {}; leave it out", asked.join(" and "));
+    (!asked.is_empty()).then_some(Verdict { message, status: None })
 }
 
 async fn watch<K>(client: &kube::Client, recorder: &Recorder, plural: &str, judge: fn(&K) -> Option<Verdict>)

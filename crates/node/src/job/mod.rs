@@ -42,7 +42,7 @@ pub(crate) struct View<'a> {
 /// `suffix` gives the random ends of the names of new pods.
 pub(crate) fn reconcile(view: &View<'_>, suffix: impl FnMut() -> String) -> Plan {
     let mut plan = Plan::default();
-    let Some(spec) = view.job.spec.as_ref() else { return plan };
+    let Some(spec) = view.job.spec.as_ref().filter(|spec| not_done(spec).is_empty()) else { return plan };
     let before = view.job.status.clone().unwrap_or_default();
     if let Some(ended) = status::ended_at(&before) {
         expire(view, spec, ended, &mut plan);
@@ -119,6 +119,17 @@ fn expire(view: &View<'_>, spec: &JobSpec, ended: Timestamp, plan: &mut Plan) {
     }
     let uid = view.job.metadata.uid.clone().unwrap_or_default();
     plan.write(Kind::Job, ObjectName::of(&view.job.metadata), Verb::Delete { uid, grace_seconds: None });
+}
+
+/// What a Job asks for and this controller does not do. Such a Job is not run at all: without regard to it, it would end otherwise.
+pub(crate) fn not_done(spec: &JobSpec) -> Vec<&'static str> {
+    let asked = [
+        (spec.completion_mode.as_deref() == Some("Indexed"), "completionMode: Indexed"),
+        (spec.pod_failure_policy.is_some(), "podFailurePolicy"),
+        (spec.success_policy.is_some(), "successPolicy"),
+        (spec.managed_by.as_deref().is_some_and(|by| by != "kubernetes.io/job-controller"), "managedBy"),
+    ];
+    asked.iter().filter(|(asked, _)| *asked).map(|(_, field)| *field).collect()
 }
 
 fn is_suspended(spec: &JobSpec) -> bool {

@@ -235,3 +235,11 @@ fn a_job_that_is_deleted_lets_go_of_its_pods_and_makes_none() {
     assert_eq!((world.pods.len(), world.numbers()[4]), (2, 0));
     assert!(world.pods.values().all(|pod| !has_tracking(&serde_json::from_value(pod.clone()).unwrap())));
 }
+
+#[test]
+fn what_is_not_done_is_not_begun() {
+    let mut world = World::with(json!({"completionMode": "Indexed", "successPolicy": {"rules": []}}));
+    assert_eq!((world.look(usize::MAX), world.pods.len()), ((0, None), 0));
+    let job: Job = serde_json::from_value(world.job).unwrap();
+    assert_eq!(not_done(&job.spec.unwrap()), ["completionMode: Indexed", "successPolicy"]);
+}
