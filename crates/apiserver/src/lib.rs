@@ -27,6 +27,7 @@ mod store;
 #[doc(hidden)]
 pub mod strangers;
 pub mod table;
+mod texts;
 mod watch;
 
 pub use hooks::{Hooks, LiveColumns, LogError, LogRequest, LogStream, PodLogs, Refusal};

@@ -1,6 +1,7 @@
 //! Who owns what: the entries of `metadata.managedFields`.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -46,6 +47,15 @@ impl Who {
             && self.subresource == other.subresource
             && (self.operation == Operation::Apply || self.api_version == other.api_version)
     }
+
+    /// The same for all who write into the same entry.
+    fn place(&self) -> Self {
+        let mut place = self.clone();
+        if self.operation == Operation::Apply {
+            place.api_version.clear();
+        }
+        place
+    }
 }
 
 /// One entry.
@@ -89,7 +99,9 @@ impl Managers {
 
     /// Reads `metadata.managedFields`.
     pub(crate) fn from_value(value: &Value) -> Result<Self, String> {
-        let mut managers = Self::default();
+        // Of several entries for one manager the last counts, at its place.
+        let mut places: HashMap<Who, usize> = HashMap::new();
+        let mut entries: Vec<Option<Entry>> = Vec::new();
         for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
             let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
             let operation = match text("operation").as_str() {
@@ -109,10 +121,14 @@ impl Managers {
             };
             let time = text("time").parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
             let who = Who { manager: text("manager"), operation, api_version: text("apiVersion"), subresource: text("subresource") };
-            managers.take(&who);
-            managers.entries.push(Entry { who, time, fields });
+            if let Some(before) = places.insert(who.place(), entries.len())
+                && let Some(before) = entries.get_mut(before)
+            {
+                *before = None;
+            }
+            entries.push(Some(Entry { who, time, fields }));
         }
-        Ok(managers)
+        Ok(Self { entries: entries.into_iter().flatten().collect() })
     }
 
     /// Puts the entries in the order in which they are shown.
@@ -120,36 +136,50 @@ impl Managers {
         self.entries.sort_by(order);
     }
 
-    /// Keeps the number of updaters within bounds: the oldest become one.
+    /// Keeps the number of updaters within bounds: the oldest become one for each version, of which there must be two.
     pub(super) fn cap(&mut self) {
         self.sort();
-        let is_update = |entry: &&Entry| entry.who.operation == Operation::Update;
-        let mut over = self.entries.iter().filter(is_update).count().saturating_sub(MAX_UPDATERS);
-        let mut index = 0;
-        // Two of one version are needed to make one of them.
-        while over > 0 && index < self.entries.len() {
-            let Some(entry) = self.entries.get(index).filter(is_update) else {
-                index += 1;
-                continue;
-            };
-            let version = entry.who.api_version.clone();
-            let next =
-                self.entries.iter().skip(index + 1).position(|e| e.who.operation == Operation::Update && e.who.api_version == version);
-            let Some(next) = next.map(|offset| index + 1 + offset) else {
-                index += 1;
-                continue;
-            };
-            let later = self.entries.remove(next);
-            if let Some(entry) = self.entries.get_mut(index) {
-                entry.who =
-                    Who { manager: ANCIENT.to_owned(), operation: Operation::Update, api_version: version, subresource: String::new() };
-                entry.fields = entry.fields.union(&later.fields);
-                entry.time = later.time;
-            }
-            over -= 1;
+        let mut updaters: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut count = 0;
+        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.who.operation == Operation::Update) {
+            updaters.entry(&entry.who.api_version).or_default().push(index);
+            count += 1;
         }
+        let mut over = usize::saturating_sub(count, MAX_UPDATERS);
+        if over == 0 {
+            return;
+        }
+        let mut groups: Vec<Vec<usize>> = updaters.into_values().filter(|group| group.len() > 1).collect();
+        groups.sort();
+        let mut entries: Vec<Option<Entry>> = std::mem::take(&mut self.entries).into_iter().map(Some).collect();
+        for group in groups {
+            let merged = group.len().min(over + 1);
+            over -= merged - 1;
+            if merged < 2 {
+                break;
+            }
+            let taken = group.iter().take(merged).filter_map(|index| entries.get_mut(*index)?.take());
+            let (first, ancient) = (group.first().copied().unwrap_or_default(), ancient(taken.collect()));
+            if let Some(place) = entries.get_mut(first) {
+                *place = ancient;
+            }
+        }
+        self.entries = entries.into_iter().flatten().collect();
         self.sort();
     }
+}
+
+/// Entries of one version as one, with the time of the youngest.
+fn ancient(entries: Vec<Entry>) -> Option<Entry> {
+    let last = entries.last()?;
+    let (time, api_version) = (last.time, last.who.api_version.clone());
+    let mut sets: Vec<FieldSet> = entries.into_iter().map(|entry| entry.fields).collect();
+    // In pairs, so that none is copied more often than there are rounds.
+    while sets.len() > 1 {
+        sets = sets.chunks(2).map(|pair| pair.iter().skip(1).fold(pair.first().cloned().unwrap_or_default(), |a, b| a.union(b))).collect();
+    }
+    let who = Who { manager: ANCIENT.to_owned(), operation: Operation::Update, api_version, subresource: String::new() };
+    Some(Entry { who, time, fields: sets.pop()? })
 }
 
 fn order(a: &Entry, b: &Entry) -> Ordering {

@@ -6,21 +6,22 @@ use serde_json::Value;
 
 use super::typed::{Shape, Typed, is_free, item_element};
 use crate::schema::{Node, Type};
+use crate::texts::Texts;
 
-/// The first thing that is wrong at each place, each with its path, as one text; none when all is well.
+/// The first thing that is wrong at each place, each with its path, as one text; none when all is well. Of very many, the first.
 pub(super) fn problems(typed: Typed<'_>, value: &Value) -> Option<String> {
-    let mut found = Vec::new();
+    let mut found = Texts::default();
     check(typed, value, &mut String::new(), &mut found);
-    match found.as_slice() {
+    match found.into_vec().as_slice() {
         [] => None,
         [one] => Some(one.clone()),
         many => Some(format!("errors:\n  {}", many.join("\n  "))),
     }
 }
 
-fn check(typed: Typed<'_>, value: &Value, path: &mut String, found: &mut Vec<String>) {
+fn check(typed: Typed<'_>, value: &Value, path: &mut String, found: &mut Texts) {
     if let Some(wrong) = mismatch(typed, value) {
-        found.push(if path.is_empty() { wrong } else { format!("{path}: {wrong}") });
+        found.push(|| if path.is_empty() { wrong } else { format!("{path}: {wrong}") });
         return;
     }
     match value {
@@ -31,7 +32,7 @@ fn check(typed: Typed<'_>, value: &Value, path: &mut String, found: &mut Vec<Str
                 path.push_str(name);
                 match typed.field(name) {
                     Some(child) => check(child, field, path, found),
-                    None => found.push(format!("{path}: field not declared in schema")),
+                    None => found.push(|| format!("{path}: field not declared in schema")),
                 }
                 path.truncate(len);
             }
@@ -41,7 +42,7 @@ fn check(typed: Typed<'_>, value: &Value, path: &mut String, found: &mut Vec<Str
     }
 }
 
-fn list(typed: Typed<'_>, value: &Value, items: &[Value], path: &mut String, found: &mut Vec<String>) {
+fn list(typed: Typed<'_>, value: &Value, items: &[Value], path: &mut String, found: &mut Texts) {
     let shape = typed.shape(value);
     let child = typed.items();
     let mut seen = BTreeSet::new();
@@ -53,13 +54,13 @@ fn list(typed: Typed<'_>, value: &Value, items: &[Value], path: &mut String, fou
             match item_element(shape, child, item) {
                 Ok(element) => {
                     if seen.contains(&element) {
-                        found.push(format!("{path}: duplicate entries for key {element}"));
+                        found.push(|| format!("{path}: duplicate entries for key {element}"));
                     }
                     path.push_str(&element.to_string());
                     seen.insert(element);
                 }
                 Err(wrong) => {
-                    found.push(format!("{path}: element {index}: {wrong}"));
+                    found.push(|| format!("{path}: element {index}: {wrong}"));
                     return;
                 }
             }

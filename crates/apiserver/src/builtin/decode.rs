@@ -1,5 +1,6 @@
 //! Decoding into typed objects, as Go's decoder would: unknown fields, wrong types.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use base64::Engine;
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use super::quantity;
 use crate::schema::{Additional, Node, Type, text};
+use crate::texts::Texts;
 
 /// A field of the wrong type in a body of a built-in kind. Displays as the error of Go's JSON decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,21 +73,25 @@ impl TypeError {
 
 /// Checks a whole object; drops nulls and unknown fields, and returns the paths of the latter.
 pub(super) fn check(root: &Node, object: &mut Value) -> Result<Vec<String>, TypeError> {
-    let mut decoder = Decoder { unknown: Vec::new(), path: String::new(), fields: Vec::new(), owners: Vec::new() };
+    let mut decoder = Decoder { unknown: Texts::default(), path: String::new(), fields: Vec::new(), owners: Vec::new() };
     decoder.value(root, object)?;
-    Ok(decoder.unknown)
+    Ok(decoder.unknown.into_vec())
 }
 
 /// Checks what stands at `field` of an object.
 pub(super) fn check_below(field: &str, node: &Node, value: &mut Value) -> Result<Vec<String>, TypeError> {
-    let mut decoder =
-        Decoder { unknown: Vec::new(), path: field.to_owned(), fields: vec![field.to_owned()], owners: vec!["ObjectMeta".to_owned()] };
+    let mut decoder = Decoder {
+        unknown: Texts::default(),
+        path: field.to_owned(),
+        fields: vec![field.to_owned()],
+        owners: vec!["ObjectMeta".to_owned()],
+    };
     decoder.value(node, value)?;
-    Ok(decoder.unknown)
+    Ok(decoder.unknown.into_vec())
 }
 
 struct Decoder {
-    unknown: Vec<String>,
+    unknown: Texts,
     /// With indices, for unknown fields.
     path: String,
     /// Struct fields only, for type errors.
@@ -139,7 +145,7 @@ impl Decoder {
         let owned = owner.is_some();
         self.owners.extend(owner);
         let len = self.path.len();
-        let mut unknown = Vec::new();
+        let mut unknown = HashSet::new();
         for (name, field) in fields.iter_mut() {
             if len > 0 {
                 self.path.push('.');
@@ -156,8 +162,8 @@ impl Decoder {
                 }
                 self.value(child, field)?;
             } else if !node.preserve && matches!(node.additional, Additional::None) {
-                self.unknown.push(self.path.clone());
-                unknown.push(name.clone());
+                self.unknown.push(|| self.path.clone());
+                unknown.insert(name.clone());
             }
             self.path.truncate(len);
         }

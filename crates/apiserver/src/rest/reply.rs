@@ -1,5 +1,6 @@
 //! Answers on their way to the wire.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 
 use bytes::Bytes;
@@ -122,7 +123,7 @@ impl Reply {
                 headers.insert(name, value);
             }
         }
-        for warning in self.warnings {
+        for warning in bounded(self.warnings) {
             // A quoted string: RFC 9110 5.6.4.
             let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
             if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
@@ -133,8 +134,43 @@ impl Reply {
     }
 }
 
+/// Each warning once. When they are long together, only so much of each as kube-apiserver tells, and only the first.
+fn bounded(warnings: Vec<String>) -> Vec<String> {
+    const LONGEST: usize = 4 * 1024;
+    const LONGEST_OF_MANY: usize = 256;
+    let mut seen = HashSet::new();
+    let mut warnings: Vec<String> = warnings.into_iter().filter(|warning| seen.insert(warning.clone())).collect();
+    if warnings.iter().map(|warning| warning.chars().count()).sum::<usize>() <= LONGEST {
+        return warnings;
+    }
+    let mut left = LONGEST;
+    warnings.retain_mut(|warning| {
+        let told = left > 0;
+        if let Some((end, _)) = warning.char_indices().nth(LONGEST_OF_MANY) {
+            warning.truncate(end);
+        }
+        left = left.saturating_sub(warning.chars().count());
+        told
+    });
+    warnings
+}
+
 impl From<ApiError> for Reply {
     fn from(error: ApiError) -> Self {
         Self::failure(error, Form::Json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_no_longer_than_clients_read() {
+        let few = vec!["a".to_owned(), "b".to_owned(), "a".to_owned()];
+        assert_eq!(bounded(few), ["a", "b"]);
+        let many: Vec<String> = (0..1000).map(|index| format!("{index}{}", "x".repeat(1000))).collect();
+        let told = bounded(many);
+        assert_eq!((told.len(), told[0].len()), (16, 256));
     }
 }

@@ -1,22 +1,26 @@
 //! Pruning: what the schema does not know is dropped, and named.
 
+use std::collections::HashSet;
+
 use serde_json::{Number, Value};
 
 use super::{Additional, Node, path::Path};
+use crate::texts::Texts;
 
 /// Prunes a whole object and returns the paths of what was dropped, sorted.
 pub(super) fn prune_root(root: &Node, object: &mut Value) -> Vec<String> {
-    let mut dropped = Vec::new();
+    let mut dropped = Texts::default();
     prune(root, object, true, &mut Path::root(), &mut dropped);
+    let mut dropped = dropped.into_vec();
     dropped.sort();
     dropped
 }
 
-fn prune(node: &Node, value: &mut Value, resource: bool, path: &mut Path, dropped: &mut Vec<String>) {
+fn prune(node: &Node, value: &mut Value, resource: bool, path: &mut Path, dropped: &mut Texts) {
     match value {
         Value::Object(fields) => {
             let resource = resource || node.embedded;
-            let mut unknown = Vec::new();
+            let mut unknown = HashSet::new();
             for (name, field) in fields.iter_mut() {
                 if resource && matches!(name.as_str(), "apiVersion" | "kind") {
                     continue;
@@ -31,13 +35,14 @@ fn prune(node: &Node, value: &mut Value, resource: bool, path: &mut Path, droppe
                     (None, Additional::Any) => whole_numbers(field),
                     (None, Additional::None) if node.preserve => whole_numbers(field),
                     (None, Additional::None) => {
-                        path.child(name, |path| dropped.push(path.as_str().to_owned()));
-                        unknown.push(name.clone());
+                        path.child(name, |path| dropped.push(|| path.as_str().to_owned()));
+                        unknown.insert(name.clone());
                     }
                 }
             }
-            for name in unknown {
-                fields.shift_remove(&name);
+            // All at once: each on its own would move all that follow.
+            if !unknown.is_empty() {
+                fields.retain(|name, _| !unknown.contains(name));
             }
         }
         Value::Array(items) => {

@@ -116,3 +116,15 @@ fn hostile_objects_take_no_longer_than_their_size() {
     let items = |v: i64| json!({"l": (0..20_000).map(|n| json!({"n": n, "v": v})).collect::<Vec<_>>()});
     assert_eq!(list.validate(&items(1), Some(&items(2))), []);
 }
+
+#[test]
+fn unknown_fields_take_no_more_than_is_read() {
+    let schema = schema(json!({"type": "object", "properties": {
+        "map": {"type": "object", "additionalProperties": {"type": "object", "properties": {"a": {"type": "string"}}}},
+    }}));
+    let fields: serde_json::Map<String, Value> = (0..100_000).map(|n| (n.to_string(), json!(1))).collect();
+    let mut object = json!({"map": {}});
+    object["map"]["x".repeat(1 << 20)] = Value::Object(fields);
+    assert_eq!(schema.prune(&mut object).len(), 1);
+    assert_eq!(object["map"]["x".repeat(1 << 20)], json!({}));
+}

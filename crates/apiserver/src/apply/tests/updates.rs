@@ -76,3 +76,18 @@ fn what_the_server_keeps_is_nobodys() {
     let paths = managers.unwrap().entries[0].fields.paths();
     assert_eq!(paths, [".spec", ".metadata.finalizers", ".metadata.labels", ".metadata.finalizers[=\"x/y\"]", ".metadata.labels.a"]);
 }
+
+#[test]
+fn many_managers_take_no_longer_than_their_list() {
+    let entry = |n: usize| {
+        json!({"manager": format!("m{n}"), "operation": "Update", "apiVersion": format!("v{}", n % 2), "fieldsType": "FieldsV1",
+            "time": "2026-11-23T12:00:00Z", "fieldsV1": {"f:spec": {format!("f:{n}"): {}}}})
+    };
+    let many: Vec<Value> = (0..30_000).chain([0]).map(entry).collect();
+    let mut managers = Managers::from_value(&json!(many)).unwrap();
+    assert_eq!((managers.entries.len(), managers.entries[29_999].who.manager.as_str()), (30_000, "m0"));
+    managers.cap();
+    assert_eq!(managers.entries.len(), 10);
+    let members: usize = managers.entries.iter().map(|entry| entry.fields.paths().len()).sum();
+    assert_eq!(members, 30_000);
+}
