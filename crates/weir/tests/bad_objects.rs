@@ -197,3 +197,15 @@ fn what_pods_cannot_do_is_refused_with_the_address_to_use() {
         weir.until("the explanation", || weir.kubectl(&["describe", "statefulset", "s"]).contains("use a Deployment").then_some(()));
     });
 }
+
+#[test]
+fn a_script_that_runs_itself_ends_its_own_pod_alone() {
+    isolated("a_script_that_runs_itself_ends_its_own_pod_alone", || {
+        let (weir, host) = start();
+        let itself = "--env=A=sh -c \"$A\"";
+        weir.kubectl(&["run", "deep", "--image=busybox", "--restart=Never", itself, "--command", "--", "sh", "-c", "sh -c \"$A\""]);
+        weir.kubectl(&["wait", "--for=jsonpath={.status.phase}=Failed", "--timeout=60s", "pod/deep"]);
+        assert!(weir.kubectl(&["logs", "deep"]).contains("too many shells"));
+        assert_ne!(status(&weir, &host, "neighbour.test"), "000", "the process still serves");
+    });
+}

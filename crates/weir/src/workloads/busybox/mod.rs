@@ -16,6 +16,8 @@ use shell::{Join, Script};
 const TERMINATED: i32 = 143;
 /// What the shell refuses to understand.
 const USAGE: i32 = 2;
+/// A script may name itself by a variable: it must not take the process's stack with it.
+const MAX_DEPTH: usize = 4;
 
 /// Runs the commands that [`Commands::run`] knows.
 pub(crate) struct Busybox;
@@ -37,7 +39,7 @@ impl Workload for Busybox {
             let stop = commands.0.stop.clone();
             match words.split_first() {
                 None => 0,
-                Some((name, words)) => stop.run_until_cancelled(commands.run(name, words, "exec")).await.unwrap_or(TERMINATED),
+                Some((name, words)) => stop.run_until_cancelled(commands.run(name, words, 0)).await.unwrap_or(TERMINATED),
             }
         })
     }
@@ -46,8 +48,8 @@ impl Workload for Busybox {
 struct Commands(Arc<ContainerContext>);
 
 impl Commands {
-    /// Runs one command and says how it ended. `caller` is who looked for it.
-    fn run<'c>(&'c self, name: &'c str, words: &'c [String], caller: &'c str) -> BoxFuture<'c, i32> {
+    /// Runs one command and says how it ended. It is so many shells deep.
+    fn run<'c>(&'c self, name: &'c str, words: &'c [String], depth: usize) -> BoxFuture<'c, i32> {
         Box::pin(async move {
             match program(name) {
                 "true" | ":" => 0,
@@ -58,9 +60,10 @@ impl Commands {
                 "env" | "printenv" => self.print_env(words),
                 "hostname" => self.say(&self.0.pod),
                 "date" => self.say(&Timestamp::now().strftime("%a %b %e %H:%M:%S UTC %Y").to_string()),
-                "sh" | "ash" => self.shell(words).await,
-                _ if caller == "exec" => self.fail(NOT_FOUND, &format!("exec: \"{name}\": executable file not found in $PATH")),
-                _ => self.fail(NOT_FOUND, &format!("{caller}: {name}: not found")),
+                "sh" | "ash" if depth >= MAX_DEPTH => self.fail(USAGE, "sh: too many shells within each other"),
+                "sh" | "ash" => self.shell(words, depth + 1).await,
+                _ if depth == 0 => self.fail(NOT_FOUND, &format!("exec: \"{name}\": executable file not found in $PATH")),
+                _ => self.fail(NOT_FOUND, &format!("sh: {name}: not found")),
             }
         })
     }
@@ -123,7 +126,7 @@ impl Commands {
         i32::from(found.len() != names.len())
     }
 
-    async fn shell(&self, words: &[String]) -> i32 {
+    async fn shell(&self, words: &[String], depth: usize) -> i32 {
         let script = match words {
             [] => return 0,
             [flag, script, ..] if flag == "-c" => script,
@@ -141,11 +144,13 @@ impl Commands {
                 Join::IfFailure => code == 0,
             };
             let words: Vec<String> = words.iter().flat_map(|word| word.expand(&self.0.env, code)).collect();
+            // Others have their turn, and it can be told to end, however long the script is.
+            tokio::task::yield_now().await;
             match words.split_first() {
                 _ if skipped => {}
                 None => code = 0,
                 Some((name, rest)) if name == "exit" => return rest.first().and_then(|word| word.parse().ok()).unwrap_or(code) & 0xff,
-                Some((name, rest)) => code = self.run(name, rest, "sh").await,
+                Some((name, rest)) => code = self.run(name, rest, depth).await,
             }
         }
         code
