@@ -13,6 +13,7 @@ use crate::api::Api;
 use crate::proto;
 use crate::registry::Resource;
 use crate::status::ApiError;
+use crate::store::Key;
 use crate::watch;
 
 /// A request with its whole body.
@@ -140,6 +141,18 @@ async fn dispatch(api: &Arc<Api>, request: &Request, target: &Target, resource: 
     Ok(reply.into_response())
 }
 
+/// There is nobody here who could do less than everything: a token for a ServiceAccount would be the administrator's under another name.
+fn no_tokens(api: &Api, target: &Target, resource: &Resource) -> ApiError {
+    let name = target.name.as_deref().unwrap_or_default();
+    let key = Key::new(&resource.shelf, target.namespace.as_deref().unwrap_or_default(), name);
+    if api.store.get(&key).is_none() {
+        return ApiError::not_found(resource, name);
+    }
+    let why = "this server gives no tokens to ServiceAccounts, since it does not enforce RBAC and they could do everything; \
+               clients use the token of its kubeconfig";
+    ApiError::forbidden(resource, name, why)
+}
+
 async fn sub(
     api: &Arc<Api>,
     request: &Request,
@@ -159,6 +172,7 @@ async fn sub(
                 _ => return Err(ApiError::method_not_allowed()),
             }
         }
+        ("token", "POST") if resource.is("", "serviceaccounts") => return Err(no_tokens(api, target, resource)),
         ("binding", "POST") if pods => binding::bind(api, request, target, resource).await?,
         ("binding", _) if pods => return Err(ApiError::method_not_allowed()),
         ("scale", _) => scale::scale(api, request, target, resource).await?,
