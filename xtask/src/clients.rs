@@ -4,8 +4,7 @@ mod kubectl;
 mod programs;
 mod python;
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -67,7 +66,7 @@ impl Options {
     }
 }
 
-/// Builds what is needed, runs the walkthroughs, then [`inside`] in namespaces of its own.
+/// Builds what is needed, then runs the walkthroughs, which mostly wait, and meanwhile [`inside`] in namespaces of its own.
 pub(crate) fn run(args: &[String]) -> Result<bool> {
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         println!("{USAGE}");
@@ -75,21 +74,44 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
     }
     let options = Options::parse(args)?;
     tools::require_curl()?;
-    let mut good = !options.wants("kubectl") || kubectl::walkthroughs()?;
-    if options.wants("informers") || !options.cases()?.is_empty() {
+    let walkthroughs = if options.wants("kubectl") { Some(kubectl::Walkthroughs::built()?) } else { None };
+    let rest = if options.wants("informers") || !options.cases()?.is_empty() { Some(Rest::built()?) } else { None };
+    std::thread::scope(|scope| {
+        let walkthroughs = walkthroughs.as_ref().map(|walkthroughs| scope.spawn(|| walkthroughs.run()));
+        let good = rest.map_or(Ok(true), |rest| rest.run(args));
+        let walked = walkthroughs.map_or(Ok(true), |thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")));
+        Ok(good? & walked?)
+    })
+}
+
+/// All clients but those of the walkthroughs, and what they ask.
+struct Rest {
+    weir: PathBuf,
+    folders: Vec<PathBuf>,
+    python: bool,
+}
+
+impl Rest {
+    fn built() -> Result<Self> {
         let weir = api::weir()?;
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let mut again = isolation::again(["clients-inside".as_ref(), weir.as_os_str(), folder.path().as_os_str()])?;
         let environment = python::environment()?;
         let mut folders = vec![HELM.built()?, CLIENTGO.built()?];
         folders.extend(environment.as_ref().map(|environment| environment.join("bin")));
-        again.args(args).env("PATH", path(&folders)?).env("CLIENTS", shell::root()?.join("tests/clients"));
-        if environment.is_none() {
+        Ok(Self { weir, folders, python: environment.is_some() })
+    }
+
+    fn run(&self, args: &[String]) -> Result<bool> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let mut again = isolation::again(["clients-inside".as_ref(), self.weir.as_os_str(), folder.path().as_os_str()])?;
+        let rest = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths(self.folders.iter().cloned().chain(std::env::split_paths(&rest))).context("PATH cannot be extended")?;
+        again.args(args).env("PATH", path).env("CLIENTS", shell::root()?.join("tests/clients"));
+        if !self.python {
             again.env(python::MISSING, "1");
         }
-        good &= shell::succeeds(again)?;
+        shell::succeeds(again)
     }
-    Ok(good)
 }
 
 /// The rest of [`run()`], where every port is free.
@@ -119,10 +141,4 @@ pub(crate) fn inside(args: &[String]) -> Result<bool> {
     }
     println!("{:.0} s", start.elapsed().as_secs_f32());
     Ok(good)
-}
-
-/// `PATH` with these folders before all others.
-fn path(folders: &[std::path::PathBuf]) -> Result<OsString> {
-    let rest = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(folders.iter().cloned().chain(std::env::split_paths(&rest))).context("PATH cannot be extended")
 }
