@@ -115,18 +115,18 @@ impl Server {
         };
         let token = Token::load(&folder.join("token")).map_err(io(&folder.join("token")))?;
         let identity = Identity::load(&folder, address.ip()).map_err(io(&folder.join("ca.crt")))?;
+        let stop = CancellationToken::new();
+        let mut server =
+            Self { address, ca_pem: identity.ca_pem.clone(), token, stop, runtime: None, accepting: None, writer: None, _lock: lock };
+        let path = config.data_dir.join("kubeconfig");
+        write_private(&path, &server.kubeconfig()).map_err(io(&path))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("weir-api")
             .enable_all()
             .build()
             .map_err(|e| StartError::Setup(e.to_string()))?;
-        let stop = CancellationToken::new();
-        let mut server =
-            Self { address, ca_pem: identity.ca_pem.clone(), token, stop, runtime: None, accepting: None, writer: None, _lock: lock };
-        let path = config.data_dir.join("kubeconfig");
-        write_private(&path, &server.kubeconfig()).map_err(io(&path))?;
-        // From here on dropping `server` ends the runtime properly.
+        // A runtime may not be dropped here, where one runs us; dropping `server` ends it properly.
         let handle = runtime.handle().clone();
         server.runtime = Some(runtime);
         let (front, writer, listener) = {

@@ -16,6 +16,8 @@ pub(crate) struct Signals {
 impl Signals {
     /// From now on they do not end the process by themselves.
     pub(crate) fn listen() -> Result<Self, Failure> {
+        // Once asked for, it no longer ends the process: a write beyond `ulimit -f` fails, and is told as such.
+        drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
