@@ -37,6 +37,7 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
     let (measured, record) = match *args.as_slice() {
         ["proxy"] => return ratios::run(&programs::Programs::build()?),
         ["api", ref rest @ ..] => return api::run(rest),
+        ["api-inside", ref rest @ ..] => return api::inside(rest),
         ["instructions", ref rest @ ..] => (requests()?, rest),
         ref rest => {
             let mut all = operations()?;

@@ -35,7 +35,7 @@ cargo xtask COMMAND
                     of these only the instructions that a request takes in the data plane
   bench proxy       what a request costs with two workers and with 10,000 routes, relative to one of them
   bench api [--real] [--routes N]
-                    LIST, WATCH and PATCH among 10,000 HTTPRoutes; --real: also of the control plane of `kube up`
+                    LIST, WATCH and PATCH among 10,000 HTTPRoutes; --real: also of a real control plane, which syncs as well
   scale [start [ROUTES] | changes [ROUTES [CHANGES]]]
                     how long a start with many routes takes, and how soon a change is in force under load";
 

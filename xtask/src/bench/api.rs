@@ -1,14 +1,17 @@
-//! What API servers make of many objects: the embedded one, and the real one of `cargo xtask kube up` beside it.
+//! What API servers make of many objects: the embedded one, and a real one. Both sync to the same disk before they answer.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::shell;
+use crate::kube::build::Programs;
+use crate::kube::plane::{Durability, Plane};
+use crate::{isolation, shell};
 
-/// What runs the real one: its memory and processor time are those of both.
-const REAL: &str = r#"exec "$0" "$@" --kubeconfig "$KUBECONFIG" --programs kube-apiserver,etcd"#;
+/// Whose memory and processor time are the real one's.
+const REAL: &str = "kube-apiserver,etcd";
 
 /// One figure.
 struct Figure {
@@ -26,9 +29,15 @@ pub(super) fn run(args: &[&str]) -> Result<bool> {
     let embedded = figures(embedded)?;
     let mut real = Vec::new();
     if rest.len() < args.len() {
-        let mut again = Command::new(std::env::current_exe().context("this program has a path")?);
-        again.args(["kube", "run", "sh", "-c", REAL, &program]).args(&rest);
+        Programs::all()?;
+        // Where the embedded one keeps its state too: what is measured is the same disk.
+        let folder = Path::new(&program).with_file_name("api-real");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut again = isolation::again(["bench".as_ref(), "api-inside".as_ref(), program.as_ref(), folder.as_os_str()])?;
+        again.args(&rest);
         real = figures(again)?;
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     println!("{:<34} {:>10} {:>10} {:>7}", "figure", "embedded", "real", "ratio");
     for Figure { name, value, unit } in &embedded {
@@ -37,6 +46,16 @@ pub(super) fn run(args: &[&str]) -> Result<bool> {
         println!("{name:<34} {value:>10.2} {:>10} {:>7} {unit}", show(other), show(other.map(|other| value / other)));
     }
     Ok(true)
+}
+
+/// Measures a real control plane where nothing else listens.
+pub(super) fn inside(args: &[&str]) -> Result<bool> {
+    let [program, folder, rest @ ..] = args else { bail!("cargo xtask bench api --real is what starts this") };
+    let folder = Path::new(folder);
+    let _plane = Plane::start_as(&Programs::all()?, folder, Durability::Kept)?;
+    let mut bench = shell::command(program);
+    bench.args(rest).arg("--kubeconfig").arg(Plane::kubeconfig(folder)).args(["--programs", REAL]);
+    shell::succeeds(bench)
 }
 
 /// The benchmark, as it is shipped.

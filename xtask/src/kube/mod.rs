@@ -14,22 +14,27 @@ use anyhow::{Context, Result, bail};
 
 use crate::{isolation, shell};
 use build::Programs;
-use plane::Plane;
+use plane::{Durability, Plane};
 
 const USAGE: &str = "\
 cargo xtask kube COMMAND
-  up             builds the control plane (once, some minutes) and starts it in a network namespace of its own
+  up [--fsync]   builds the control plane (once, some minutes) and starts it in a network namespace of its own; what it acknowledges
+                 survives a crash only with --fsync
   down           ends it
   run CMD...     runs a command beside it: in its network, with KUBECONFIG and its kubectl";
+
+const FSYNC: &str = "--fsync";
 
 /// `cargo xtask kube ...`.
 pub(crate) fn run(args: &[String]) -> Result<bool> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match *args.as_slice() {
-        ["up"] => up(),
+        ["up"] => up(&[]),
+        ["up", FSYNC] => up(&[FSYNC]),
         ["down"] => Running::find()?.map_or(Ok(true), |running| running.end()),
         ["run", program, ref arguments @ ..] => beside(program, arguments),
-        ["serve", folder] => serve(Path::new(folder)),
+        ["serve", folder] => serve(Path::new(folder), Durability::Lost),
+        ["serve", folder, FSYNC] => serve(Path::new(folder), Durability::Kept),
         ["--help" | "-h"] => {
             println!("{USAGE}");
             Ok(true)
@@ -38,7 +43,7 @@ pub(crate) fn run(args: &[String]) -> Result<bool> {
     }
 }
 
-fn up() -> Result<bool> {
+fn up(options: &[&str]) -> Result<bool> {
     if let Some(running) = Running::find()? {
         println!("already up: {}", running.folder.display());
         return Ok(true);
@@ -50,6 +55,7 @@ fn up() -> Result<bool> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let log = fs::File::create(folder.join("log")).context("cannot write the log")?;
     let mut serve = isolation::again([Path::new("kube"), Path::new("serve"), &folder])?;
+    serve.args(options);
     // A process group of its own: an interrupt at the terminal is not meant for it.
     let serve = serve.process_group(0).stdout(log.try_clone().context("cannot write the log")?).stderr(log);
     let mut child = serve.spawn().context("cannot run unshare (util-linux)")?;
@@ -66,8 +72,8 @@ fn up() -> Result<bool> {
 }
 
 /// Runs the control plane until this process is ended.
-fn serve(folder: &Path) -> Result<bool> {
-    let mut plane = Plane::start(&Programs::all()?, folder)?;
+fn serve(folder: &Path, durability: Durability) -> Result<bool> {
+    let mut plane = Plane::start_as(&Programs::all()?, folder, durability)?;
     fs::write(folder.join("ready"), "").context("cannot say that it is ready")?;
     plane.wait()
 }

@@ -24,6 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,garbage-collector-controller,namespace-controller,\
     endpointslice-controller,endpoints-controller,statefulset-controller,daemonset-controller,job-controller";
 
+/// What is left of what a control plane has acknowledged when the machine stops at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Nothing, perhaps; it is faster.
+    Lost,
+    /// All: etcd syncs before it answers, as it does on a cluster.
+    Kept,
+}
+
 /// A running control plane; ended when dropped.
 #[derive(Debug)]
 pub(crate) struct Plane {
@@ -34,6 +43,11 @@ pub(crate) struct Plane {
 impl Plane {
     /// Starts it with its state and its logs in `folder`; returns when it answers. Nothing that it writes survives a crash.
     pub(crate) fn start(programs: &Programs, folder: &Path) -> Result<Self> {
+        Self::start_as(programs, folder, Durability::Lost)
+    }
+
+    /// As [`Plane::start`]; what survives a crash is to be said.
+    pub(crate) fn start_as(programs: &Programs, folder: &Path, durability: Durability) -> Result<Self> {
         let mut plane = Self { folder: folder.to_owned(), programs: Vec::new() };
         let pki = folder.join("pki");
         fs::create_dir_all(&pki).with_context(|| format!("cannot make {}", pki.display()))?;
@@ -43,7 +57,7 @@ impl Plane {
             keys.arg("keys").arg(&pki);
             keys
         })?;
-        plane.spawn("etcd", etcd(programs, folder))?;
+        plane.spawn("etcd", etcd(programs, folder, durability))?;
         plane.ready("etcd", &[&format!("{ETCD}/health")])?;
         plane.spawn("kube-apiserver", api_server(programs, &pki))?;
         let authority = Self::authority(folder);
@@ -122,10 +136,13 @@ impl Drop for Plane {
     }
 }
 
-fn etcd(programs: &Programs, folder: &Path) -> Command {
+fn etcd(programs: &Programs, folder: &Path, durability: Durability) -> Command {
     let mut etcd = Command::new(programs.program("etcd"));
     etcd.arg("--data-dir").arg(folder.join("etcd"));
-    etcd.args(["--unsafe-no-fsync", "--log-level=warn", "--heartbeat-interval=20", "--election-timeout=200", "--name=etcd"]);
+    if durability == Durability::Lost {
+        etcd.arg("--unsafe-no-fsync");
+    }
+    etcd.args(["--log-level=warn", "--heartbeat-interval=20", "--election-timeout=200", "--name=etcd"]);
     etcd.arg(format!("--listen-client-urls={ETCD}")).arg(format!("--advertise-client-urls={ETCD}"));
     etcd.arg(format!("--listen-peer-urls={ETCD_PEER}")).arg(format!("--initial-advertise-peer-urls={ETCD_PEER}"));
     etcd.arg(format!("--initial-cluster=etcd={ETCD_PEER}"));
