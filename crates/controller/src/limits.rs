@@ -121,6 +121,7 @@ impl Limits {
 mod tests {
     use serde_json::Value;
     use weir_model::{Limit, LimitScope, ObjectName};
+    use weir_translate::Status;
 
     use super::*;
     use crate::events::Write;
@@ -140,7 +141,7 @@ mod tests {
         let mut board = Board::default();
         for (kind, name) in [(Kind::ClientTrafficPolicy, "policy"), (Kind::Gateway, "eg")] {
             let key = Key { kind, namespace: "ns".into(), name: name.into() };
-            board.observe(key, Known { uid: name.into(), resource_version: "1".into(), status: Value::Null });
+            board.observe(key, Known { uid: name.into(), resource_version: "1".into(), status: Status::from(&Value::Null) });
         }
         board
     }

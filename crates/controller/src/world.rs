@@ -148,7 +148,7 @@ fn known(object: &Value) -> Known {
     Known {
         uid: text("/metadata/uid"),
         resource_version: text("/metadata/resourceVersion"),
-        status: object.get("status").cloned().unwrap_or(Value::Null),
+        status: object.get("status").unwrap_or(&Value::Null).into(),
     }
 }
 

@@ -37,5 +37,5 @@ pub use features::SUPPORTED_FEATURES;
 pub use observed::{Observed, ProxyState, Settings};
 pub use output::{Output, ProxyPort, ProxySpec};
 pub use resources::{DecodeError, Kind, Resources};
-pub use status::{Merge, ObjectRef, StatusUpdate, Statuses};
+pub use status::{Kept, Merge, ObjectRef, Status, StatusUpdate, Statuses};
 pub use translator::Translator;

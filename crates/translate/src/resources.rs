@@ -255,8 +255,10 @@ fn strip(object: &mut Value) {
     if let Some(object) = object.as_object_mut() {
         object.shift_remove("status");
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.shift_remove("resourceVersion");
-            metadata.shift_remove("managedFields");
+            // kubectl keeps a copy of the whole object in an annotation; nothing here reads any.
+            for field in ["resourceVersion", "managedFields", "annotations"] {
+                metadata.shift_remove(field);
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::backend::Key;
 use crate::condition::Conditions;
 use crate::memo::Reader;
 use crate::resources::Broken;
-use crate::status::{Merge, StatusUpdate, json as to_json};
+use crate::status::{Merge, Status, StatusUpdate, json as to_json};
 use crate::time;
 use attach::Parent;
 use error::Errors;
@@ -91,9 +91,10 @@ pub(crate) fn broken(reader: &Reader<'_>, name: &ObjectName, broken: &Broken) ->
 }
 
 fn update(status: Value, previous: Option<&StatusUpdate>) -> StatusUpdate {
+    let status = Status::from(&status);
     match previous {
-        Some(old) if *old.status == status => old.clone(),
-        _ => StatusUpdate { status: Arc::new(status), merge: Merge::Parents },
+        Some(old) if old.status == status => old.clone(),
+        _ => StatusUpdate { status, merge: Merge::Parents },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is to be written into objects' `.status`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,11 +39,59 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// The status that one object should have. Unchanged ones share `status` with the Translator's previous output.
+/// A status as JSON text: of thousands that are kept, trees of values would take ten times the memory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Status(Arc<str>);
+
+impl Status {
+    /// What it says.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.0).expect("written from a value, which statuses are not too deep for")
+    }
+}
+
+impl From<&Value> for Status {
+    fn from(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+/// Keeps equal statuses once: most routes that one Gateway has say the same.
+#[derive(Debug)]
+pub struct Kept {
+    known: HashSet<Status>,
+    sweep_at: usize,
+}
+
+/// Statuses that nobody has any more are looked for when there are this many, and then when there are twice as many as were left.
+const SWEEP: usize = 256;
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { known: HashSet::new(), sweep_at: SWEEP }
+    }
+}
+
+impl Kept {
+    /// The same status, the one that others have too.
+    pub fn one(&mut self, status: Status) -> Status {
+        if let Some(known) = self.known.get(&status) {
+            return known.clone();
+        }
+        if self.known.len() >= self.sweep_at {
+            self.known.retain(|known| Arc::strong_count(&known.0) > 1);
+            self.sweep_at = SWEEP.max(2 * self.known.len());
+        }
+        self.known.insert(status.clone());
+        status
+    }
+}
+
+/// The status that one object should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusUpdate {
     /// The desired `.status`, or the part of it that is ours. Conditions have no `lastTransitionTime`.
-    pub status: Arc<Value>,
+    pub status: Status,
     /// What is ours in it.
     pub merge: Merge,
 }
@@ -80,9 +128,13 @@ impl StatusWriter {
 
     /// Writes the status of one object.
     pub(crate) fn write(&mut self, object: ObjectRef, merge: Merge, status: Value) {
-        let same = self.statuses.get(&object).is_some_and(|old| old.merge == merge && *old.status == status);
-        if !same {
-            self.statuses.insert(object.clone(), StatusUpdate { status: Arc::new(status), merge });
+        self.set(object, StatusUpdate { status: Status::from(&status), merge });
+    }
+
+    /// The same, of a status that is made already.
+    pub(crate) fn set(&mut self, object: ObjectRef, update: StatusUpdate) {
+        if self.statuses.get(&object) != Some(&update) {
+            self.statuses.insert(object.clone(), update);
         }
         self.before.remove(&object);
         self.written.insert(object);
@@ -109,4 +161,21 @@ impl StatusWriter {
 /// Turns what we made ourselves into JSON.
 pub(crate) fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("statuses have text keys and no numbers beyond 64 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn equal_statuses_are_kept_once_and_unused_ones_forgotten() {
+        let mut kept = Kept::default();
+        let status = |n: usize| Status::from(&json!({ "n": n }));
+        let (one, same) = (kept.one(status(1)), kept.one(status(1)));
+        assert!(Arc::ptr_eq(&one.0, &same.0));
+        (0..10 * SWEEP).for_each(|n| drop(kept.one(status(n))));
+        assert!(kept.known.len() <= SWEEP && kept.known.contains(&one), "{}", kept.known.len());
+    }
 }

@@ -1,5 +1,6 @@
 //! The translation as a whole.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::policy::{self, Outcome};
 use crate::provision;
 use crate::resources::{Kind, Resources};
 use crate::route::{self, Translated};
-use crate::status::{ObjectRef, StatusWriter};
+use crate::status::{Kept, ObjectRef, StatusWriter};
 
 /// Translates [`Resources`], keeping what it made of each object while what it was made from stands.
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub struct Translator {
     statuses: StatusWriter,
     views: Views,
     routes: Memos<ObjectName, Translated>,
+    kept: Kept,
     sums: Sums,
     backends: Memos<Key, Arc<Backend>>,
 }
@@ -66,7 +68,7 @@ impl Translator {
         self.views.update(gateways.iter().map(view).collect());
         let world = World::new(resources, settings, observed.loopback_backends, &self.views);
         let mut model = Model { routes: self.model.routes.clone(), backends: self.model.backends.clone(), ..Model::default() };
-        translate_routes(&mut self.routes, &world, &mut model, &mut self.sums, &mut statuses);
+        translate_routes(&mut self.routes, &world, &mut model, &mut self.sums, &mut statuses, &mut self.kept);
         let keys = self.sums.used.keys().map(|it| (it.clone(), 0));
         let backends: BTreeMap<_, _> = self.backends.refresh(&world, keys, backend::translate).map(|(_, it)| (&it.name, it)).collect();
         follow(&mut model.backends, &backends);
@@ -111,11 +113,15 @@ fn translate_routes(
     model: &mut Model,
     sums: &mut Sums,
     statuses: &mut StatusWriter,
+    kept: &mut Kept,
 ) {
+    let kept = RefCell::new(kept);
     let table = &world.resources.http_routes;
     let make = |reader: &Reader<'_>, name: &ObjectName, before: Option<&Translated>| {
         let object = table.get(name).expect("only those that are there are made").object.clone();
-        route::translate(reader, name, &object, before)
+        let mut made = route::translate(reader, name, &object, before);
+        made.status.status = kept.borrow_mut().one(made.status.status);
+        made
     };
     let object = |name: &ObjectName| ObjectRef::new(Kind::HttpRoute, name.namespace.clone(), name.name.clone());
     memos.follow(world, table, make, |name, before, now| {
@@ -137,7 +143,7 @@ fn translate_routes(
     let reader = Reader::untracked(world);
     for (name, broken) in table.broken() {
         let status = route::broken(&reader, name, broken);
-        statuses.write(object(name), status.merge, status.status.as_ref().clone());
+        statuses.set(object(name), status);
     }
 }
 

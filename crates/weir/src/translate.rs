@@ -76,7 +76,7 @@ fn with_status(mut object: Value, output: &weir_translate::Output) -> Value {
     let reference = weir_translate::Kind::of(&object)
         .map(|kind| weir_translate::ObjectRef::new(kind, text("/metadata/namespace").into(), text("/metadata/name").into()));
     if let Some(update) = reference.and_then(|it| output.statuses.get(&it)) {
-        object["status"] = (*update.status).clone();
+        object["status"] = update.status.value();
     }
     object
 }

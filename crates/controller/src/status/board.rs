@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use weir_translate::Statuses;
+use weir_translate::{Kept, Status, Statuses};
 
 use super::merge::{Ownership, has_ours, merge};
 use crate::backoff::Backoff;
@@ -26,7 +25,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 pub(crate) struct Known {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
-    pub(crate) status: Value,
+    pub(crate) status: Status,
 }
 
 /// One write to make.
@@ -34,7 +33,7 @@ pub(crate) struct Known {
 pub(crate) struct Job {
     pub(crate) key: Key,
     pub(crate) known: Known,
-    pub(crate) desired: Arc<Value>,
+    pub(crate) desired: Status,
     pub(crate) ownership: Ownership,
     pub(crate) controller: String,
 }
@@ -67,12 +66,14 @@ pub(crate) struct Board {
     controller: String,
     objects: BTreeMap<Key, Object>,
     wanted: Statuses,
+    kept: Kept,
     dirty: BTreeSet<Key>,
 }
 
 impl Board {
     /// An object was seen. One that is older than what a write of ours returned is ignored.
-    pub(crate) fn observe(&mut self, key: Key, known: Known) {
+    pub(crate) fn observe(&mut self, key: Key, mut known: Known) {
+        known.status = self.kept.one(known.status);
         match self.objects.get_mut(&key) {
             Some(object) if object.known.uid == known.uid && is_older(&known.resource_version, &object.known.resource_version) => return,
             Some(object) if object.known.uid == known.uid => object.known = known,
@@ -134,7 +135,8 @@ impl Board {
         let Some(object) = self.objects.get_mut(&job.key) else { return };
         object.busy = false;
         match outcome {
-            Outcome::Stored(known) => {
+            Outcome::Stored(mut known) => {
+                known.status = self.kept.one(known.status);
                 object.backoff.reset();
                 object.not_before = Some(now + SPACING);
                 object.settled = Some((digest(&job.desired), digest(&known.status)));
@@ -169,14 +171,14 @@ impl Board {
     fn job(&self, key: &Key, object: &Object, time: &str) -> Option<Job> {
         let (desired, ownership) = match (self.wanted.get(&key.object()), key.kind.ownership()?) {
             (Some(update), _) => (update.status.clone(), update.merge.into()),
-            (None, ownership @ Ownership::Entries { list, .. }) if has_ours(&object.known.status, list, &self.controller) => {
-                (Arc::new(json!({ list: [] })), ownership)
+            (None, ownership @ Ownership::Entries { list, .. }) if has_ours(&object.known.status.value(), list, &self.controller) => {
+                (Status::from(&json!({ list: [] })), ownership)
             }
             (None, _) => return None,
         };
         let job = Job { key: key.clone(), known: object.known.clone(), desired, ownership, controller: self.controller.clone() };
         let settled = object.settled == Some((digest(&job.desired), digest(&job.known.status)));
-        (!settled && job.merged(time) != job.known.status).then_some(job)
+        (!settled && job.merged(time) != job.known.status.value()).then_some(job)
     }
 }
 
@@ -190,13 +192,13 @@ impl Object {
 impl Job {
     /// The status that the object should get.
     pub(crate) fn merged(&self, time: &str) -> Value {
-        merge(&self.known.status, &self.desired, self.ownership, &self.controller, time)
+        merge(&self.known.status.value(), &self.desired.value(), self.ownership, &self.controller, time)
     }
 }
 
-fn digest(value: &Value) -> u64 {
+fn digest(status: &Status) -> u64 {
     let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
+    status.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn write(client: kube::Client, job: &Job) -> Outcome {
     let mut job = job.clone();
     for _ in 0..CONFLICTS {
         let merged = job.merged(&seconds(Timestamp::now()));
-        let Some(change) = merge_patch(&job.known.status, &merged) else { return Outcome::Stored(job.known) };
+        let Some(change) = merge_patch(&job.known.status.value(), &merged) else { return Outcome::Stored(job.known) };
         let patch = json!({ "metadata": { "resourceVersion": job.known.resource_version }, "status": change });
         match api.patch_status(&job.key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
             Ok(object) => return Outcome::Stored(known(&object)),
@@ -53,6 +53,6 @@ fn known(object: &DynamicObject) -> Known {
     Known {
         uid: object.metadata.uid.clone().unwrap_or_default(),
         resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
-        status: object.data.get("status").cloned().unwrap_or(Value::Null),
+        status: object.data.get("status").unwrap_or(&Value::Null).into(),
     }
 }

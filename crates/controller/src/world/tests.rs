@@ -34,7 +34,7 @@ fn an_echo_of_a_status_write_asks_for_nothing() {
     assert!(world.apply(Change::Applied(Kind::GatewayClass, class("eg", 1, "a"))).translate);
     assert!(!world.apply(Change::Applied(Kind::GatewayClass, class("eg", 2, "a"))).translate);
     let key = Key { kind: Kind::GatewayClass, namespace: "".into(), name: "eg".into() };
-    assert_eq!(world.board.known(&key).expect("known").status["version"], 2);
+    assert_eq!(world.board.known(&key).expect("known").status.value()["version"], 2);
     assert!(world.apply(Change::Applied(Kind::GatewayClass, class("eg", 3, "b"))).translate);
 }
 

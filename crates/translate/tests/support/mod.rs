@@ -137,7 +137,7 @@ pub(crate) fn resources(objects: &[Value]) -> Resources {
 pub(crate) fn render(output: &Output, show_proxies: bool) -> String {
     let mut document = Map::new();
     let statuses: Map<String, Value> =
-        output.statuses.iter().map(|(object, it)| (object.to_string(), without_features(it.status.as_ref().clone()))).collect();
+        output.statuses.iter().map(|(object, it)| (object.to_string(), without_features(it.status.value()))).collect();
     document.insert("statuses".into(), statuses.into());
     document.insert("model".into(), short(model(&output.model.redacted())));
     if show_proxies {

@@ -15,11 +15,11 @@ fn policy() -> Key {
 }
 
 fn known(version: u64, status: Value) -> Known {
-    Known { uid: "u".into(), resource_version: version.to_string(), status }
+    Known { uid: "u".into(), resource_version: version.to_string(), status: Status::from(&status) }
 }
 
 fn wanted(status: Value) -> StatusUpdate {
-    StatusUpdate { status: Arc::new(status), merge: Merge::Whole }
+    StatusUpdate { status: Status::from(&status), merge: Merge::Whole }
 }
 
 fn accepted(status: &str) -> Value {
@@ -59,7 +59,7 @@ fn what_changes_during_a_write_goes_into_one_second_write() {
     assert_eq!(board.wake(now), Some(now + SPACING));
     let jobs = board.due(now + SPACING, TIME, 16);
     let [job] = jobs.as_slice() else { panic!("{jobs:?}") };
-    assert_eq!(((*job.desired).clone(), job.known.resource_version.as_str()), (accepted("True"), "2"));
+    assert_eq!((job.desired.value(), job.known.resource_version.as_str()), (accepted("True"), "2"));
 }
 
 #[test]
