@@ -66,8 +66,13 @@ pub(crate) fn warnings(resource: &Resource, object: &Value, old: Option<&Value>)
     if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
         return crd::warnings(object, old);
     }
-    let idle = resource.is("", "resourcequotas") || resource.is("", "limitranges");
-    if idle && old.is_none() { vec![format!("this server keeps a {} but does not enforce it", resource.kind)] } else { Vec::new() }
+    let what = match (resource.group.as_str(), resource.plural.as_str()) {
+        _ if old.is_some() => return Vec::new(),
+        ("", "resourcequotas" | "limitranges") => "does not enforce it",
+        ("apps", "statefulsets" | "daemonsets") => "runs no pods for it; use a Deployment",
+        _ => return Vec::new(),
+    };
+    vec![format!("this server keeps a {} but {what}", resource.kind)]
 }
 
 /// Sets the kind's defaults.
