@@ -101,6 +101,13 @@ fn service(object: &mut Map<String, Value>) {
     }
     if kind != "ExternalName" {
         missing(spec, "internalTrafficPolicy", || json!("Cluster"));
+        // Whose endpoints nobody selects, and which has no address itself, may have endpoints of both families.
+        let selects = spec.get("selector").and_then(Value::as_object).is_some_and(|selector| !selector.is_empty());
+        if !selects && spec.get("clusterIP").is_some_and(|ip| ip == "None") && !spec.contains_key("ipFamilies") {
+            missing(spec, "ipFamilyPolicy", || json!("RequireDualStack"));
+            let both = spec.get("ipFamilyPolicy").is_some_and(|policy| policy != "SingleStack");
+            missing(spec, "ipFamilies", || if both { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) });
+        }
         missing(spec, "ipFamilies", || json!(["IPv4"]));
         missing(spec, "ipFamilyPolicy", || json!("SingleStack"));
         // The address itself is given by the server that allocates; the two spellings of it go together.

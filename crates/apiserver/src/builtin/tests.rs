@@ -146,6 +146,10 @@ fn other_kinds_get_their_defaults() {
             "internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"})
     );
     assert_eq!(object["status"], json!({"loadBalancer": {}}));
+    // As kube-apiserver 1.37 answers.
+    let mut object = json!({"metadata": {"name": "headless"}, "spec": {"clusterIP": "None", "ports": [{"port": 80}]}});
+    kind("Service").default(&mut object);
+    assert_eq!((&object["spec"]["ipFamilyPolicy"], &object["spec"]["ipFamilies"]), (&json!("RequireDualStack"), &json!(["IPv4", "IPv6"])));
     let mut object = json!({"metadata": {"name": "n"}});
     kind("Namespace").default(&mut object);
     assert_eq!(
