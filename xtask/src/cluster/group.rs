@@ -3,21 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use super::ask::{self, Request};
 use super::controller::{Controller, Options};
 use super::input::{self, Input, Settings};
 use super::side::{Side, both};
-use super::world::World;
+use super::watch::Watches;
+use super::world::{COLLECTIONS, World};
 use crate::api::verdict::difference;
 use crate::kube::build::Programs;
 
 /// How often sides that differ are looked at again.
-const AGAIN: usize = 3;
+const AGAIN: usize = 4;
 /// The inputs that are there at once.
 const LARGEST: usize = 50;
 /// More differences than this are not shown, only named.
@@ -92,12 +94,12 @@ impl Group {
     /// Applies everything to both sides and compares; deletes the Gateways and compares again; then the rest, if others come after.
     pub(super) fn compare(&self, sides: &[Side; 2], programs: &Programs, summary: &mut Summary, clear: bool) -> Result<()> {
         let start = Instant::now();
-        let before = both(sides, |side| Ok(World::read(&side.target, &BTreeSet::new())?.uids()))?;
+        let looks = both(sides, Look::start)?;
         let refused = both(sides, |side| self.apply(side, programs))?;
         let applied = start.elapsed();
         let controllers = both(sides, |side| Controller::start(&side.weir, &side.target, &self.options()))?;
         let name = self.controller_name();
-        let worlds = agreed(sides, &before, |world| world.unheard(name) == 0)?;
+        let worlds = agreed(sides, &looks, |world| world.unheard(name) == 0)?;
         let settled = start.elapsed();
         summary.inputs += self.size();
         summary.add(&worlds);
@@ -108,12 +110,12 @@ impl Group {
             both(sides, |side| ask::all(&side.target, &requests)).map(drop)
         };
         delete(worlds[1].gateways())?;
-        let worlds = agreed(sides, &before, |world| world.provisioned() == 0)?;
+        let worlds = agreed(sides, &looks, |world| world.provisioned() == 0)?;
         summary.compare(&format!("{}, without its Gateways", self.name()), &worlds)?;
         let gone = start.elapsed();
         if clear {
             delete(worlds[1].given())?;
-            both(sides, |side| side.settled(before_of(&before, side), |world| world.given().is_empty()))?;
+            both(sides, |side| Look::of(&looks, side).settled(side, |world| world.given().is_empty()))?;
         }
         for controller in controllers {
             controller.end()?;
@@ -177,20 +179,39 @@ impl Group {
     }
 }
 
-type Uids = [BTreeSet<String>; 2];
+/// What was there before a group, and what tells of changes since.
+struct Look {
+    before: BTreeSet<String>,
+    watches: Mutex<Watches>,
+}
 
-fn before_of<'b>(before: &'b Uids, side: &Side) -> &'b BTreeSet<String> {
-    &before[usize::from(!side.is_real())]
+impl Look {
+    fn start(side: &Side) -> Result<Self> {
+        // The Lease is renewed all the time.
+        let collections: Vec<&str> = COLLECTIONS.into_iter().filter(|path| !path.ends_with("/leases")).collect();
+        let watches = Mutex::new(Watches::open(&side.target, &collections)?);
+        Ok(Self { before: World::read(&side.target, &BTreeSet::new())?.uids(), watches })
+    }
+
+    fn of<'l>(looks: &'l [Self; 2], side: &Side) -> &'l Self {
+        let [real, ours] = looks;
+        if side.is_real() { real } else { ours }
+    }
+
+    fn settled(&self, side: &Side, enough: impl Fn(&World) -> bool) -> Result<World> {
+        let mut watches = self.watches.lock().map_err(|_| anyhow!("somebody who watched panicked"))?;
+        side.settled(&mut watches, &self.before, enough)
+    }
 }
 
 /// Both sides at rest. Where they differ they are looked at again: one may have paused for breath.
-fn agreed(sides: &[Side; 2], before: &Uids, enough: impl Fn(&World) -> bool + Sync) -> Result<[World; 2]> {
-    let mut worlds = both(sides, |side| side.settled(before_of(before, side), &enough))?;
+fn agreed(sides: &[Side; 2], looks: &[Look; 2], enough: impl Fn(&World) -> bool + Sync) -> Result<[World; 2]> {
+    let mut worlds = both(sides, |side| Look::of(looks, side).settled(side, &enough))?;
     for _ in 0..AGAIN {
         if worlds[0].texts() == worlds[1].texts() {
             break;
         }
-        worlds = both(sides, |side| side.settled(before_of(before, side), &enough))?;
+        worlds = both(sides, |side| Look::of(looks, side).settled(side, &enough))?;
     }
     Ok(worlds)
 }

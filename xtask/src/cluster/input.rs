@@ -129,6 +129,8 @@ fn rename(value: &mut Value, prefix: &str, namespaces: &BTreeSet<String>) {
                     ("namespace" | "gatewayClassName" | "kubernetes.io/metadata.name", Value::String(name)) if !name.is_empty() => {
                         *name = format!("{prefix}{name}");
                     }
+                    // A cluster's Services take no loopback addresses.
+                    ("value", Value::String(address)) if address.starts_with("127.") => *address = address.replacen("127.", "198.", 1),
                     ("values", Value::Array(values)) if by_name => {
                         for name in values {
                             *name = json!(format!("{prefix}{}", name.as_str().unwrap_or_default()));

@@ -6,6 +6,7 @@ mod controller;
 mod group;
 mod input;
 mod side;
+mod watch;
 mod world;
 
 use std::collections::BTreeMap;

@@ -8,16 +8,15 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::SYSTEM;
 use super::ask;
+use super::watch::Watches;
 use super::world::World;
 use crate::api::target::Target;
 use crate::kube::build::Programs;
 
-/// Between two looks. Longer than what a controller waits for more changes, or for its own writes to come back.
-const PAUSE: Duration = Duration::from_millis(300);
-/// So many looks in a row that find the same mean that all is said.
-const QUIET: u32 = 3;
+/// So long without a write means that all is said: longer than what a controller waits for more changes, or for its own writes to come back.
+const QUIET: Duration = Duration::from_millis(900);
 /// What has not come to rest by then does not.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server.
 #[derive(Debug)]
@@ -78,27 +77,20 @@ impl Side {
         Ok(())
     }
 
-    /// What is there once nobody writes any more and `enough` holds.
-    pub(super) fn settled(&self, before: &BTreeSet<String>, enough: impl Fn(&World) -> bool) -> Result<World> {
+    /// What is there once nobody writes any more and `enough` holds; without that, what is there after a long time.
+    pub(super) fn settled(&self, watches: &mut Watches, before: &BTreeSet<String>, enough: impl Fn(&World) -> bool) -> Result<World> {
         let start = Instant::now();
-        let (mut last, mut quiet) = (World::read(&self.target, before)?, 0);
         loop {
-            std::thread::sleep(PAUSE);
-            if self.is_real() {
-                for (status, answer) in ask::all(&self.target, &last.addresses())? {
-                    if status >= 300 && status != 404 {
-                        bail!("a Service got no address: {answer}");
-                    }
+            watches.quiet(QUIET, PATIENCE)?;
+            let world = World::read(&self.target, before)?;
+            let addresses = if self.is_real() { world.addresses() } else { Vec::new() };
+            for (status, answer) in ask::all(&self.target, &addresses)? {
+                if status >= 300 && status != 404 {
+                    bail!("a Service got no address: {answer}");
                 }
             }
-            let next = World::read(&self.target, before)?;
-            quiet = if next.versions() == last.versions() { quiet + 1 } else { 0 };
-            last = next;
-            if quiet >= QUIET && (enough(&last) || start.elapsed() > PATIENCE) {
-                return Ok(last);
-            }
-            if start.elapsed() > 2 * PATIENCE {
-                bail!("{} does not come to rest: somebody writes again and again", self.target.name);
+            if addresses.is_empty() && (enough(&world) || start.elapsed() > PATIENCE) {
+                return Ok(world);
             }
         }
     }

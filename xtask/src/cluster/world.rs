@@ -1,8 +1,10 @@
 //! What is on a server: the objects that the controller reads and writes, and what follows from them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::SYSTEM;
@@ -11,7 +13,7 @@ use crate::api::scrub;
 use crate::api::target::Target;
 
 /// The collections that are compared.
-const COLLECTIONS: [&str; 16] = [
+pub(super) const COLLECTIONS: [&str; 16] = [
     "/apis/gateway.networking.k8s.io/v1/gatewayclasses",
     "/apis/gateway.networking.k8s.io/v1/gateways",
     "/apis/gateway.networking.k8s.io/v1/httproutes",
@@ -57,16 +59,6 @@ impl World {
     /// The uids of all that is there.
     pub(super) fn uids(&self) -> BTreeSet<String> {
         self.objects.values().filter_map(|it| it["metadata"]["uid"].as_str().map(str::to_owned)).collect()
-    }
-
-    /// Which version of which object is there: as long as this stays the same, nobody has written. Leases are renewed for ever.
-    pub(super) fn versions(&self) -> BTreeMap<(&'static str, &str, &str), &str> {
-        let objects = self.objects.iter().filter(|((path, ..), _)| !path.ends_with("leases"));
-        objects
-            .map(|((path, namespace, name), it)| {
-                ((*path, namespace.as_str(), name.as_str()), it["metadata"]["resourceVersion"].as_str().unwrap_or_default())
-            })
-            .collect()
     }
 
     /// What a cloud's load balancers would do, and the embedded node does: an address for each Service that asks for one.
@@ -150,9 +142,13 @@ fn path((collection, namespace, name): &(&str, String, String)) -> String {
     }
 }
 
+/// A generated name as long as they get: what is before its random end was cut.
+#[expect(clippy::expect_used, reason = "the pattern is written here")]
+static CUT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b([a-z0-9-]{58})[bcdfghjklmnpqrstvwxz2456789]{5}\b").expect("a pattern"));
+
 /// An object's title, and all of it that can be compared.
 fn comparable(path: &str, object: &Value) -> Option<(String, String)> {
-    let mut object = object.clone();
+    let mut object: Value = serde_json::from_str(&CUT.replace_all(&object.to_string(), "$1-HASH")).ok()?;
     let kind = path.rsplit('/').next().unwrap_or_default();
     let metadata = object["metadata"].as_object_mut()?;
     for given in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
@@ -165,6 +161,10 @@ fn comparable(path: &str, object: &Value) -> Option<(String, String)> {
             let about = &object["involvedObject"];
             // What kubelets and schedulers tell of: there is none of them beside the real server.
             if matches!(about["kind"].as_str(), Some("Pod" | "Node")) {
+                return None;
+            }
+            // What the real server tells of its own repairs, and of having been too early: at times, and of nobody's concern here.
+            if matches!(object["reportingComponent"].as_str(), Some("ipallocator-repair-controller" | "endpoint-controller")) {
                 return None;
             }
             let (kind, name) = (text(&about["kind"]), text(&about["name"]));
@@ -201,6 +201,10 @@ fn slice(object: &mut Value) -> String {
         metadata.shift_remove("annotations");
         metadata.shift_remove("generation");
         metadata.insert("name".to_owned(), "NAME".into());
+    }
+    // A real server keeps them in no order.
+    if let Some(ports) = object["ports"].as_array_mut() {
+        ports.sort_by_key(Value::to_string);
     }
     for endpoint in object["endpoints"].as_array_mut().into_iter().flatten() {
         if let Some(node) = endpoint.get_mut("nodeName") {
