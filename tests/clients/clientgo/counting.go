@@ -91,29 +91,27 @@ func (r *requests) cutOff() {
 	}
 }
 
-// watchBody counts bookmarks and errors among a watch's lines.
+// watchBody counts bookmarks and errors among a watch's events.
 type watchBody struct {
 	io.ReadCloser
 	counts *requests
-	line   []byte
+	// tail is the end of what was read before: a type may be cut in two.
+	tail []byte
 }
 
 func (b *watchBody) Read(into []byte) (int, error) {
 	n, err := b.ReadCloser.Read(into)
-	for _, part := range bytes.SplitAfter(into[:n], []byte("\n")) {
-		// The type of an event stands at its line's beginning.
-		if len(b.line) < 64 {
-			b.line = append(b.line, part[:min(len(part), 64)]...)
+	read := append(b.tail, into[:n]...)
+	count := func(kind string) int64 {
+		found := 0
+		// In JSON, and as the first field of a message in protobuf.
+		for _, text := range []string{`"type":"` + kind + `"`, "\n" + string(rune(len(kind))) + kind} {
+			found += bytes.Count(read, []byte(text)) - bytes.Count(b.tail, []byte(text))
 		}
-		if bytes.HasSuffix(part, []byte("\n")) {
-			switch {
-			case bytes.Contains(b.line, []byte(`"type":"BOOKMARK"`)):
-				b.counts.bookmarks.Add(1)
-			case bytes.Contains(b.line, []byte(`"type":"ERROR"`)):
-				b.counts.errors.Add(1)
-			}
-			b.line = b.line[:0]
-		}
+		return int64(found)
 	}
+	b.counts.bookmarks.Add(count("BOOKMARK"))
+	b.counts.errors.Add(count("ERROR"))
+	b.tail = append([]byte(nil), read[max(0, len(read)-24):]...)
 	return n, err
 }

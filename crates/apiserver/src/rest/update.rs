@@ -1,5 +1,6 @@
 //! PUT, and the step from an object's old state to its next that patches and scaling share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -276,7 +277,11 @@ pub(super) fn drop_empty(new: &mut Value, old: &Value) {
 
 fn raises_generation(resource: &Resource, old: &Value, new: &Value) -> bool {
     match resource.builtin() {
-        Some(builtin) => builtin.generation && builtin.generation_fields.iter().any(|field| old.get(field) != new.get(field)),
+        Some(builtin) => {
+            let fields = || builtin.generation_fields.iter().any(|field| old.get(field) != new.get(field));
+            let annotations = || resource.is("apps", "deployments") && annotations(old) != annotations(new);
+            builtin.generation && (fields() || annotations())
+        }
         None => {
             let counts = |key: &str| !(matches!(key, "metadata" | "apiVersion" | "kind") || resource.has_status && key == "status");
             let fields = |o: &Value| -> Vec<String> { o.as_object().map(|m| m.keys().cloned().collect()).unwrap_or_default() };
@@ -285,6 +290,12 @@ fn raises_generation(resource: &Resource, old: &Value, new: &Value) -> bool {
             keys.iter().any(|key| counts(key) && old.get(key) != new.get(key))
         }
     }
+}
+
+/// Those of a Deployment that count in its generation: all but the one that its controller writes, elsewhere through the status.
+fn annotations(deployment: &Value) -> BTreeMap<&String, &Value> {
+    let all = deployment.meta("annotations").and_then(Value::as_object).into_iter().flatten();
+    all.filter(|(name, _)| *name != "deployment.kubernetes.io/revision").collect()
 }
 
 /// A deleting object that nothing holds any more.
