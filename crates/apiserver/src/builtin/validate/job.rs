@@ -40,7 +40,7 @@ fn generated(job: &Value, errors: &mut Vec<FieldError>) {
         names.into_iter().flat_map(|(label, wanted)| [(format!("batch.kubernetes.io/{label}"), wanted), (label.to_owned(), wanted)])
     {
         if labels[&label] != wanted {
-            errors.push(FieldError::invalid(&format!("spec.template.metadata.labels[{label}]"), labels, &format!("must be '{wanted}'")));
+            errors.push(FieldError::invalid(format!("spec.template.metadata.labels[{label}]"), labels, &format!("must be '{wanted}'")));
         }
         own[label] = Value::from(wanted);
     }
