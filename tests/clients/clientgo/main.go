@@ -3,6 +3,7 @@
 //	clientgo informers CHANGES SECONDS  informers while at least so much changes, for at least so long
 //	clientgo typed                      typed clients, in protobuf
 //	clientgo election                   two candidates, one leader
+//	clientgo everything                 lists and watches of every kind that is discovered
 package main
 
 import (
@@ -48,7 +49,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	config.QPS = -1
-	programs := map[string]func(context.Context, *rest.Config) error{"typed": runTyped, "election": runElection}
+	programs := map[string]func(context.Context, *rest.Config) error{"typed": runTyped, "election": runElection, "everything": runEverything}
 	switch {
 	case len(args) == 3 && args[0] == "informers":
 		changes, err := strconv.ParseInt(args[1], 10, 64)
@@ -65,6 +66,6 @@ func run(ctx context.Context, args []string) error {
 		defer stop()
 		return programs[args[0]](ctx, config)
 	default:
-		return fmt.Errorf("informers CHANGES SECONDS, typed or election; not %q", args)
+		return fmt.Errorf("informers CHANGES SECONDS, typed, election or everything; not %q", args)
 	}
 }
