@@ -4,10 +4,15 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use kube_cel::{
     KubeCelExt as _,
-    cel::{Context, ExecutionError, FunctionContext, Value as Cel, extractors::This},
+    cel::{
+        Context, ExecutionError, FunctionContext, Value as Cel,
+        extractors::This,
+        objects::{Key, OptionalValue},
+    },
 };
 
 use super::pattern::Pattern;
+use super::{cel_macros, expression};
 
 /// Patterns kept per thread. Rules have a few dozen; a rule could also build patterns from values, so there is a bound.
 const MAX_PATTERNS: usize = 256;
@@ -29,6 +34,8 @@ pub(super) fn context() -> Context<'static> {
     let times = ["Duration", "Timestamp"].map(|time| (time, name(&format!("google.protobuf.{time}"))));
     context.add_variable_from_value("google", HashMap::from([("protobuf", HashMap::from(times))]));
     context.add_function("bool", bool);
+    context.add_function(expression::OPT_SELECT, select_optional);
+    cel_macros::add(&mut context);
     context
 }
 
@@ -60,6 +67,20 @@ fn size(call: &FunctionContext<'_, '_>) -> Result<i64, ExecutionError> {
         _ => return Err(call.error("no such overload")),
     };
     Ok(i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+/// The field of an object, of a map, or of what an optional value holds, where it is there.
+fn select_optional(operand: Cel, field: Arc<String>) -> Result<Cel, ExecutionError> {
+    let held = match &operand {
+        Cel::Opaque(_) => <&OptionalValue>::try_from(&operand)?.value().cloned(),
+        _ => Some(operand.clone()),
+    };
+    let found = match held {
+        Some(Cel::Map(map)) => map.map.get(&Key::String(field)).cloned(),
+        Some(_) => return Err(ExecutionError::function_error("_?._", "no such overload")),
+        None => None,
+    };
+    Ok(Cel::Opaque(Arc::new(found.map_or_else(OptionalValue::none, OptionalValue::of))))
 }
 
 /// The cel crate compiles the pattern anew for every value, which costs more than all the rest of a rule.

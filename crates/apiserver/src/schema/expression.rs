@@ -8,10 +8,12 @@ use std::{
 
 use kube_cel::cel::{
     IdedExpr,
-    common::ast::{EntryExpr, Expr},
+    common::ast::{EntryExpr, Expr, operators},
     parser::{ExpressionReferences, Parser},
 };
 use parking_lot::Mutex;
+
+use super::cel_macros;
 
 /// Longest expression that is read; the longest of Gateway API and Envoy Gateway have about 1,000 bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -21,6 +23,9 @@ const MAX_DEPTH: usize = 80;
 const SHORT: usize = 100;
 /// Stack for parsing the others: at most a level for each byte.
 const PARSER_STACK: usize = 128 * 1024 * 1024;
+
+/// What `a.?b` calls.
+pub(super) const OPT_SELECT: &str = "@select_optional";
 
 /// An expression and its source.
 #[derive(Debug)]
@@ -82,11 +87,12 @@ pub(super) fn on_deep_stack<T: Send>(source: &str, parse: impl FnOnce() -> Resul
 }
 
 fn parse(source: &str) -> Result<Expression, String> {
-    let parsed = Parser::default().enable_optional_syntax(true).parse(source).map_err(|e| e.to_string())?;
+    let mut parsed = Parser::default().enable_optional_syntax(true).parse(source).map_err(|e| e.to_string())?;
     let (depth, loops) = measure(&parsed)?;
     if depth > MAX_DEPTH {
         return Err(format!("expression nests deeper than {MAX_DEPTH} levels"));
     }
+    rename_selections(&mut parsed);
     let uses_old = ExpressionReferences::has_variable(&parsed.references(), "oldSelf");
     Ok(Expression { parsed, uses_old, loops })
 }
@@ -99,7 +105,12 @@ fn measure(root: &IdedExpr) -> Result<(usize, u32), String> {
         if let Expr::Struct(object) = &expression.expr {
             return Err(format!("undeclared reference to '{}' (in container ''): rules make no messages", object.type_name));
         }
-        let loops = above + u32::from(matches!(expression.expr, Expr::Comprehension(_)));
+        let is_loop = match &expression.expr {
+            Expr::Comprehension(_) => true,
+            Expr::Call(call) => cel_macros::is_macro(call),
+            _ => false,
+        };
+        let loops = above + u32::from(is_loop);
         (deepest, most) = (deepest.max(depth), most.max(loops));
         children(expression, |child| open.push((child, depth + 1, loops)));
     }
@@ -116,6 +127,34 @@ pub(super) fn children<'e>(expression: &'e IdedExpr, mut push: impl FnMut(&'e Id
         Expr::Map(map) => map.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
         Expr::Struct(object) => object.entries.iter().for_each(|entry| entry_parts(&entry.expr, &mut push)),
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+    }
+}
+
+/// The cel crate takes `a.?b` for an error where there is no `b`: a function of ours does it.
+fn rename_selections(expression: &mut IdedExpr) {
+    match &mut expression.expr {
+        Expr::Call(call) => {
+            if call.func_name == operators::OPT_SELECT {
+                OPT_SELECT.clone_into(&mut call.func_name);
+            }
+            call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(rename_selections);
+        }
+        Expr::Select(select) => rename_selections(&mut select.operand),
+        Expr::List(list) => list.elements.iter_mut().for_each(rename_selections),
+        Expr::Comprehension(c) => {
+            [&mut c.iter_range, &mut c.accu_init, &mut c.loop_cond, &mut c.loop_step, &mut c.result]
+                .into_iter()
+                .for_each(rename_selections);
+        }
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    rename_selections(&mut entry.key);
+                    rename_selections(&mut entry.value);
+                }
+            }
+        }
+        Expr::Struct(_) | Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cel;
 mod cel_functions;
+mod cel_macros;
 mod cel_value;
 mod check;
 mod default;

@@ -46,6 +46,19 @@ fn rules_see_typed_values() {
         ("size(self.name) == 1 && self.name.size() == 1", json!({"name": "é"})),
         ("size(self.items) > 0 || size(self.map) > 0", json!({"map": {"a": "b"}})),
         ("dyn(self.count) == 1 && type(self.name) != type(self.count)", json!({"count": 1, "name": "a"})),
+        ("self.map.all(k, v, k != v)", json!({"map": {"a": "b", "b": "c"}})),
+        ("!self.map.all(k, v, k != v) && self.map.exists(k, v, k == v)", json!({"map": {"a": "b", "c": "c"}})),
+        ("self.items.exists(i, item, i == 1 && item.name == 'b' || item.nope)", json!({"items": [{"name": "a"}, {"name": "b"}]})),
+        ("self.items.existsOne(i, item, i > 0)", json!({"items": [{"name": "a"}, {"name": "b"}]})),
+        ("self.items.transformList(i, item, i > 0, item.name) == ['b']", json!({"items": [{"name": "a"}, {"name": "b"}]})),
+        ("self.map.transformList(k, v, k + v) == ['ab', 'cd']", json!({"map": {"c": "d", "a": "b"}})),
+        ("self.map.transformMap(k, v, k != 'a', v + k) == {'c': 'dc'}", json!({"map": {"c": "d", "a": "b"}})),
+        ("self.items.transformMapEntry(i, item, {item.name: i}) == {'a': 0, 'b': 1}", json!({"items": [{"name": "a"}, {"name": "b"}]})),
+        ("self.items.all(i, a, self.items.exists(j, b, j == 1 - i && a.name != b.name))", json!({"items": [{"name": "a"}, {"name": "b"}]})),
+        ("self.?name.optMap(n, n + 'x').orValue('none') == 'ax'", json!({"name": "a"})),
+        ("self.?name.hasValue() ? false : !self.?map.?a.hasValue()", json!({})),
+        ("self.?map.?a.orValue('x') == 'b' && self.map[?'z'].orValue('x') == 'x'", json!({"map": {"a": "b"}})),
+        ("self.?name.optFlatMap(n, optional.of(n)).orValue('none') == 'none' && !has(self.name)", json!({})),
     ] {
         assert_eq!(run(json!({"rule": rule}), spec), Vec::<String>::new(), "{rule}");
     }
@@ -70,6 +83,8 @@ fn failures_say_what_the_rule_says() {
     let no_key = "spec: Invalid value: \"object\": no such key: nope evaluating rule: ";
     assert_eq!(run(json!({"rule": "size(self.nope) == 1"}), spec.clone()), [format!("{no_key}size(self.nope) == 1")]);
     assert_eq!(run(json!({"rule": "self.nope == 1", "message": "m"}), spec.clone()), [format!("{no_key}m")]);
+    let twice = json!({"rule": "['a', 'a'].transformMapEntry(i, v, {v: i}) == {}"});
+    assert!(run(twice, spec.clone())[0].contains("key a already exists"), "{spec}");
     assert!(run(json!({"rule": "self. =="}), spec)[0].starts_with("spec: Invalid value: \"object\": rule compile error: "));
 }
 

@@ -8,19 +8,8 @@ use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, L
 use super::functions::{Functions, type_named};
 use super::types::{BOOL, INT, STRING, Ty, join};
 use super::unify::Known;
-
-/// Macros over two variables, and those over what an optional value holds: they are read, and cannot be evaluated.
-const UNKNOWN_MACROS: [(&str, usize); 9] = [
-    ("all", 3),
-    ("exists", 3),
-    ("existsOne", 3),
-    ("exists_one", 3),
-    ("transformList", 3),
-    ("transformMap", 3),
-    ("transformMapEntry", 3),
-    ("optMap", 2),
-    ("optFlatMap", 2),
-];
+use crate::schema::cel_macros;
+use crate::schema::expression::OPT_SELECT;
 
 /// Elements of a list or keys or values of a map as they were written: they shall be of one type.
 type Alike<'n> = Vec<(u64, Ty<'n>)>;
@@ -112,15 +101,18 @@ impl<'n> Checker<'n, '_> {
     }
 
     fn call(&mut self, id: u64, call: &CallExpr) -> Ty<'n> {
-        if call.func_name == operators::OPT_SELECT
+        if call.func_name == OPT_SELECT
             && let [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }] = call.args.as_slice()
         {
             let operand = self.check(operand);
             return self.field(id, &operand, field.inner(), true);
         }
-        if call.target.is_some() && UNKNOWN_MACROS.contains(&(call.func_name.as_str(), call.args.len())) {
-            let what = format!("macro '{}' with {} arguments is not supported by this server", call.func_name, call.args.len());
-            return self.wrong(id, what);
+        if let Some(target) = call.target.as_deref().filter(|_| cel_macros::is_macro(call)) {
+            return if call.func_name.starts_with("opt") {
+                self.optional_macro(id, target, call)
+            } else {
+                self.entries_macro(id, target, call)
+            };
         }
         self.formats += usize::from(call.func_name == "format");
         let arguments: Vec<Ty<'n>> = call.args.iter().map(|argument| self.check(argument)).collect();
@@ -275,6 +267,82 @@ impl<'n> Checker<'n, '_> {
         let end = self.check(&loop_.result);
         self.scopes.pop();
         self.known.resolved(&end, false)
+    }
+
+    /// The name of a macro's variable.
+    fn named(&mut self, argument: &IdedExpr) -> String {
+        let name = cel_macros::variable(argument).map(str::to_owned);
+        if name.is_none() {
+            self.problems.push((argument.id, "argument must be a simple name".to_owned()));
+        }
+        name.unwrap_or_default()
+    }
+
+    /// `optMap` and `optFlatMap`.
+    fn optional_macro(&mut self, id: u64, target: &IdedExpr, call: &CallExpr) -> Ty<'n> {
+        let [name, wanted] = call.args.as_slice() else { return Ty::Error };
+        let target = self.check(target);
+        let target = self.known.resolved(&target, false);
+        let held = match target.unwrapped() {
+            (held, true) => held.clone(),
+            _ if target.is_free() => Ty::Dyn,
+            _ => {
+                for asked in ["hasValue", "value"] {
+                    self.problems.push((id, format!("found no matching overload for '{asked}' applied to '{target}.()'")));
+                }
+                Ty::Error
+            }
+        };
+        let name = self.named(name);
+        self.scopes.push((name, held));
+        let made = self.check(wanted);
+        self.scopes.pop();
+        if call.func_name == "optMap" { Ty::optional(made) } else { made }
+    }
+
+    /// Macros over the keys and values of a map, or the places and items of a list.
+    fn entries_macro(&mut self, id: u64, target: &IdedExpr, call: &CallExpr) -> Ty<'n> {
+        let [first, second, rest @ ..] = call.args.as_slice() else { return Ty::Error };
+        let range = self.check(target);
+        let (key, value) = match self.known.resolved(&range, false) {
+            Ty::List(items) => (INT, (*items).clone()),
+            Ty::Map(keys, values) => ((*keys).clone(), (*values).clone()),
+            Ty::Dyn | Ty::Error | Ty::Var(_) => (Ty::Dyn, Ty::Dyn),
+            other => {
+                let what = format!("expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)");
+                self.wrong(target.id, what);
+                (Ty::Error, Ty::Error)
+            }
+        };
+        let (first, second) = (self.named(first), self.named(second));
+        self.scopes.push((first, key.clone()));
+        self.scopes.push((second, value));
+        let found: Vec<Ty<'n>> = rest.iter().map(|argument| self.check(argument)).collect();
+        self.scopes.truncate(self.scopes.len() - 2);
+        let last = found.last().cloned().unwrap_or(Ty::Error);
+        match (call.func_name.as_str(), rest, found.as_slice()) {
+            ("all" | "exists", [condition], _) => {
+                if !self.known.fit(&last, &BOOL) {
+                    self.mismatch(condition.id, &BOOL, &last);
+                }
+                BOOL
+            }
+            ("existsOne" | "exists_one", ..) => {
+                self.resolve(id, operators::CONDITIONAL, false, vec![last, INT, INT], call);
+                BOOL
+            }
+            (name, _, found) => {
+                let made = match name {
+                    "transformList" => Ty::list(last),
+                    "transformMap" => Ty::map(key, last),
+                    _ => last,
+                };
+                match found {
+                    [condition, _] => self.resolve(id, operators::CONDITIONAL, false, vec![condition.clone(), made.clone(), made], call),
+                    _ => made,
+                }
+            }
+        }
     }
 }
 
