@@ -119,8 +119,12 @@ async fn live(data: &Path, api: &Api, life: &Arc<Life>, random: &mut Random) {
             other => panic!("{other:?}"),
         }
     }
+    // All before the first of them writes: the end may come with the first write.
+    let mut apis = Vec::new();
     for client in 0..CLIENTS {
-        let api = if client % 4 == 0 { Api::open(data).await.expect("it answers") } else { api.clone() };
+        apis.push(if client % 4 == 0 { Api::open(data).await.expect("it answers") } else { api.clone() });
+    }
+    for (client, api) in (0..).zip(apis) {
         tasks.push(tokio::spawn(write(api, client, Random::new(random.next()), Arc::clone(life))));
     }
     for task in tasks {
