@@ -160,11 +160,16 @@ impl Store {
 
     /// Applies a change durably, or not at all.
     pub(crate) async fn commit(&self, change: Change) -> Result<Arc<Stored>, CommitError> {
-        let Change { key, expect, object, managed, guard } = change;
+        let Change { key, expect, object, mut managed, guard } = change;
         // Written as text here, where there are many to do it: all changes go through the one writer.
-        let object = object.map(|value| Stored::new(value, managed.clone(), 0)).transpose()?;
-        if object.as_ref().is_some_and(|object| object.json_size() > MAX_OBJECT) {
+        let object = object.map(|value| Stored::new(value, Managed::default(), 0)).transpose()?;
+        let size = object.as_ref().map_or(0, Stored::json_size);
+        if size > MAX_OBJECT {
             return Err(CommitError::TooLarge);
+        }
+        // Rather than refuse an object for the sake of who owns what in it, a cluster forgets that.
+        if size + managed.size() > MAX_OBJECT {
+            managed = Managed::default();
         }
         let (answer, result) = oneshot::channel();
         self.jobs.send(Job { key, expect, object, managed, guard, answer }).await.map_err(|_| CommitError::Closed)?;

@@ -237,8 +237,11 @@ async fn objects_of_many_fields_cost_no_more_than_their_size() {
 async fn objects_that_no_cluster_would_keep_are_refused() {
     let world = World::new().await;
     // Only values count for the limit that a ConfigMap has itself.
-    let data: serde_json::Map<String, Value> = (0..4000).map(|n| (format!("{n:0250}"), json!(""))).collect();
-    let refused = world.post(MAPS, &map("a", Value::Object(data))).await.expect(500);
+    let many = |count: usize| -> Value { (0..count).map(|n| (format!("{n:0250}"), json!(""))).collect::<serde_json::Map<_, _>>().into() };
+    let refused = world.post(MAPS, &map("a", many(8000))).await.expect(500);
     assert_eq!(refused.message(), "etcdserver: request is too large");
+    // What would fit without its owners is kept without them.
+    assert!(world.post(MAPS, &map("b", many(4000))).await.expect(201).at("/metadata/managedFields").is_null());
+    assert!(world.post(MAPS, &map("c", many(2500))).await.expect(201).at("/metadata/managedFields").is_array());
     serves(&world).await;
 }

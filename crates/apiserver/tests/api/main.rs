@@ -11,6 +11,6 @@ mod lifecycle;
 mod logs;
 mod pages;
 mod patches;
-mod reflectors;
 mod protobuf;
+mod reflectors;
 mod watches;
