@@ -46,15 +46,17 @@ impl Programs {
 
     fn built(packages: &[(&str, &str)]) -> Result<Self> {
         let source = shell::root()?.join("tests/kube");
-        let pins = pins(&source)?;
-        let version = version(&pins).context("tests/kube/go.mod names no version of k8s.io/kubernetes")?;
+        let pins = Pins::read(&source)?;
+        let version = version(&pins.modules).context("tests/kube/go.mod names no version of k8s.io/kubernetes")?;
         let folder = shell::cache()?.join("kube").join(version);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         // One build at a time; who waited finds what the other one built.
         let lock = fs::File::create(folder.join("lock")).context("cannot make the lock")?;
         lock.lock().context("cannot lock")?;
-        let stale = |(name, _): &&(&str, &str)| {
-            fs::read_to_string(folder.join(format!("{name}.pins"))).ok().as_ref() != Some(&pins) || !folder.join(name).is_file()
+        let stale = |(name, package): &&(&str, &str)| {
+            let built = fs::read_to_string(folder.join(format!("{name}.pins"))).ok();
+            // Caches from before our own program had its own pins have it behind every other program's.
+            built.is_none_or(|built| !built.starts_with(&pins.of(package))) || !folder.join(name).is_file()
         };
         let missing: Vec<_> = packages.iter().filter(stale).collect();
         if !missing.is_empty() {
@@ -62,8 +64,8 @@ impl Programs {
             eprintln!("xtask: building {} {version} into {} (some minutes, once)", names.join(", "), folder.display());
             let start = Instant::now();
             install(&source, &folder, version, missing.iter().map(|(_, package)| *package))?;
-            for name in names {
-                fs::write(folder.join(format!("{name}.pins")), &pins).context("cannot write the pins")?;
+            for (name, package) in missing {
+                fs::write(folder.join(format!("{name}.pins")), pins.of(package)).context("cannot write the pins")?;
             }
             eprintln!("xtask: built in {} s", start.elapsed().as_secs());
         }
@@ -71,15 +73,29 @@ impl Programs {
     }
 }
 
-/// All that is built from, as one text.
-fn pins(source: &Path) -> Result<String> {
-    let mut files = vec![source.join("go.mod"), source.join("go.sum")];
-    for entry in fs::read_dir(source.join("node")).context("cannot read tests/kube/node")? {
-        files.push(entry.context("cannot read tests/kube/node")?.path());
+/// What programs are built from.
+struct Pins {
+    modules: String,
+    /// Our own program, as it is written.
+    node: String,
+}
+
+impl Pins {
+    fn read(source: &Path) -> Result<Self> {
+        let read = |file: &PathBuf| fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+        let modules = [source.join("go.mod"), source.join("go.sum")].iter().map(read).collect::<Result<_>>()?;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(source.join("node")).context("cannot read tests/kube/node")? {
+            files.push(entry.context("cannot read tests/kube/node")?.path());
+        }
+        files.sort();
+        Ok(Self { modules, node: files.iter().map(read).collect::<Result<_>>()? })
     }
-    files.sort();
-    let read = |file: &PathBuf| fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
-    files.iter().map(read).collect()
+
+    /// What this package is built from: what is not ours, from the modules alone.
+    fn of(&self, package: &str) -> String {
+        if package.starts_with("./") { format!("{}{}", self.modules, self.node) } else { self.modules.clone() }
+    }
 }
 
 fn version(pins: &str) -> Option<&str> {
@@ -121,6 +137,6 @@ mod tests {
     #[test]
     fn our_own_pins_name_a_version() {
         let source = shell::root().expect("a checkout").join("tests/kube");
-        assert!(version(&pins(&source).expect("readable")).is_some_and(|version| version.starts_with("v1.")));
+        assert!(version(&Pins::read(&source).expect("readable").modules).is_some_and(|version| version.starts_with("v1.")));
     }
 }
