@@ -14,7 +14,7 @@ use super::controller::{Controller, Options};
 use super::input::{self, Input, Settings};
 use super::side::{Side, both};
 use super::watch::Watches;
-use super::world::{COLLECTIONS, World};
+use super::world::{self, COLLECTIONS, World};
 use crate::api::verdict::difference;
 use crate::kube::build::Programs;
 
@@ -105,6 +105,7 @@ impl Group {
         summary.add(&worlds);
         summary.refusals(refused);
         summary.compare(&self.name(), &worlds)?;
+        let controllers = self.restarted(sides, &looks, controllers, &worlds, summary)?;
         let delete = |paths: Vec<String>| {
             let requests: Vec<Request> = paths.into_iter().map(Request::delete).collect();
             both(sides, |side| ask::all(&side.target, &requests)).map(drop)
@@ -130,6 +131,37 @@ impl Group {
             seconds[3]
         );
         Ok(())
+    }
+
+    /// Others in their place, that have read everything and found nothing to write. That is the same for all inputs, so small groups do.
+    fn restarted(
+        &self,
+        sides: &[Side; 2],
+        looks: &[Look; 2],
+        controllers: [Controller; 2],
+        worlds: &[World; 2],
+        summary: &mut Summary,
+    ) -> Result<[Controller; 2]> {
+        if self.size() == LARGEST {
+            return Ok(controllers);
+        }
+        for controller in controllers {
+            controller.end()?;
+        }
+        let controllers = both(sides, |side| {
+            let controller = Controller::start(&side.weir, &side.target, &self.options())?;
+            controller.leads()?;
+            Ok(controller)
+        })?;
+        let after = both(sides, |side| Look::of(looks, side).settled(side, |_| true))?;
+        for (side, (before, after)) in sides.iter().zip(worlds.iter().zip(&after)) {
+            let (before, after) = (before.versions(), after.versions());
+            let written = after.iter().filter(|(path, version)| before.get(*path) != Some(version)).map(|(path, _)| path);
+            summary
+                .different
+                .extend(written.map(|path| format!("{}: {path} was written by a restart on {}", self.name(), side.target.name)));
+        }
+        Ok(controllers)
     }
 
     fn options(&self) -> Options<'_> {
@@ -187,8 +219,7 @@ struct Look {
 
 impl Look {
     fn start(side: &Side) -> Result<Self> {
-        // The Lease is renewed all the time.
-        let collections: Vec<&str> = COLLECTIONS.into_iter().filter(|path| !path.ends_with("/leases")).collect();
+        let collections: Vec<&str> = COLLECTIONS.into_iter().filter(|path| !world::is_restless(path)).collect();
         let watches = Mutex::new(Watches::open(&side.target, &collections)?);
         Ok(Self { before: World::read(&side.target, &BTreeSet::new())?.uids(), watches })
     }

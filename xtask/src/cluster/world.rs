@@ -32,6 +32,11 @@ pub(super) const COLLECTIONS: [&str; 16] = [
     "/apis/coordination.k8s.io/v1/leases",
 ];
 
+/// Whether these change without anything new to say: Leases are renewed, and kubelets go on telling of images that they cannot pull.
+pub(super) fn is_restless(collection: &str) -> bool {
+    ["/leases", "/events", "/pods"].iter().any(|kind| collection.ends_with(kind))
+}
+
 /// All of it, at one time.
 #[derive(Debug, Default)]
 pub(super) struct World {
@@ -59,6 +64,12 @@ impl World {
     /// The uids of all that is there.
     pub(super) fn uids(&self) -> BTreeSet<String> {
         self.objects.values().filter_map(|it| it["metadata"]["uid"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Which version of which object is there: where this is the same twice, no controller has written between.
+    pub(super) fn versions(&self) -> BTreeMap<String, &str> {
+        let objects = self.objects.iter().filter(|((path, ..), _)| !is_restless(path));
+        objects.map(|(key, it)| (path(key), it["metadata"]["resourceVersion"].as_str().unwrap_or_default())).collect()
     }
 
     /// What a cloud's load balancers would do, and the embedded node does: an address for each Service that asks for one.
