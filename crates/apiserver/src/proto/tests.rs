@@ -193,3 +193,38 @@ fn lists_and_events_hold_their_objects() {
     let event = [bytes(1, b"ADDED"), bytes(2, &bytes(1, &encode(&pod).unwrap()))].concat();
     assert_eq!(watch_event("ADDED", &pod).unwrap(), [&u32::try_from(event.len()).unwrap().to_be_bytes()[..], &event].concat());
 }
+
+/// The entry of a field, also of one whose message stands in its parent's JSON.
+fn entry_of(message: &messages::Message, name: &str) -> Option<messages::Entry> {
+    message.values().find_map(|entry| match (entry.shape, entry.kind) {
+        (messages::Shape::Inline, Kind::Message(inner)) => entry_of(messages::find(inner)?, name),
+        _ => (entry.name == name).then_some(*entry),
+    })
+}
+
+fn missing(node: &crate::schema::Node, message: &str, seen: &mut std::collections::BTreeSet<String>, gaps: &mut Vec<String>) {
+    let Some(fields) = messages::find(message).filter(|_| seen.insert(message.to_owned())) else { return };
+    for (name, child) in &node.properties {
+        match entry_of(fields, name) {
+            Some(messages::Entry { kind: Kind::Message(inner), .. }) => {
+                let below = child.items.as_deref().or(child.additional.schema()).unwrap_or(child);
+                missing(below, inner, seen, gaps);
+            }
+            Some(_) => {}
+            None => gaps.push(format!("{message} has no {name}")),
+        }
+    }
+}
+
+#[test]
+fn no_field_of_a_built_in_kind_is_left_out() {
+    let (mut seen, mut gaps) = (std::collections::BTreeSet::new(), Vec::new());
+    for kind in crate::builtin::all() {
+        let package = kind.group.split('.').next().unwrap();
+        let package = if package.is_empty() { "core" } else { package };
+        missing(&kind.schema().root, &format!("{package}.{}", kind.kind), &mut seen, &mut gaps);
+    }
+    gaps.retain(|gap| !gap.ends_with(" apiVersion") && !gap.ends_with(" kind"));
+    assert!(gaps.is_empty(), "{gaps:#?}");
+    assert!(seen.len() > 150, "the kinds have more messages than {}", seen.len());
+}
