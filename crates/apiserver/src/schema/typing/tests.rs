@@ -57,3 +57,19 @@ fn rules_are_judged_as_the_real_server_judges_them() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn every_function_that_is_known_can_be_called() {
+    let context = crate::schema::cel_functions::context();
+    let is_missing = |source: &str| {
+        let said = context.resolve(&Lazy::new(source).get().unwrap().parsed);
+        said.is_err_and(|error| error.to_string().contains("ndeclared"))
+    };
+    assert!(is_missing("null.nothing()") && is_missing("nothing.at.all()"));
+    functions::functions().with(|functions| {
+        for (name, overloads) in functions.iter().filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_alphabetic())) {
+            let target = if overloads.iter().any(|overload| overload.member) { "null." } else { "" };
+            assert!(!is_missing(&format!("{target}{name}()")), "{name}");
+        }
+    });
+}
