@@ -20,10 +20,10 @@ cargo xtask clients [--live | --record] [--changes N] [PART...]
   while everything changes; others are parts of names in tests/clients/cases, whose answers are compared with the recorded ones. All by default
   --live        asks a real control plane too: the recorded answers must be what it says today
   --record      rewrites the recorded answers
-  --changes N   at least so many changes while informers run (7000)";
+  --changes N   at least so many changes while informers run (6000)";
 
 /// So that what a server remembers of the busiest kind's past turns over, and each informer's watch ends many times.
-const CHANGES: &str = "7000";
+const CHANGES: &str = "6000";
 const SECONDS: &str = "30";
 
 /// What is asked for.
