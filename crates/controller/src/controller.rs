@@ -57,7 +57,7 @@ pub(crate) struct Role {
 }
 
 impl Role {
-    /// One that follows `leads`, which never goes back.
+    /// One that follows `leads`, which goes back only when the process is about to end.
     pub(crate) fn new(leads: watch::Receiver<bool>, connect: Option<Connect>) -> Self {
         Self { leads, connect }
     }
@@ -92,7 +92,7 @@ impl Controller {
         Self {
             template,
             world: World::new(&config.namespace),
-            work: Work::new(client, &config.namespace),
+            work: Work::new(client, &config.namespace, role.leads.clone()),
             observed: Observed { loopback_backends: config.embedded, ..Observed::default() },
             config_text,
             config,

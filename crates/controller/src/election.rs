@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Clocks of two machines are never compared: a replica waits for `lease` on its own clock since it last saw the Lease change, and `renew` is
-//! shorter than that. So the old leader has ended before the new one writes, whatever becomes of its requests.
+//! shorter than that. So the old leader begins no request any more, and has given up those under way, before the new one writes.
 
 mod lease;
 
@@ -62,9 +62,12 @@ impl Times {
         let (lease, renew) = (read(&file.lease_duration, default.lease)?, read(&file.renew_deadline, default.renew)?);
         let retry = read(&file.retry_period, default.retry)?;
         let path = "provider.kubernetes.leaderElection";
-        // A Lease says its duration in whole seconds.
+        // What the Lease says to others is in whole seconds.
+        let lease = Duration::from_secs(lease.as_secs());
         if lease < Duration::from_secs(1) || lease <= renew {
-            return Err(format!("{path}.leaseDuration: {lease:?} must be at least 1s and longer than renewDeadline, {renew:?}"));
+            return Err(format!(
+                "{path}.leaseDuration: {lease:?} in whole seconds must be at least 1s and longer than renewDeadline, {renew:?}"
+            ));
         }
         if retry.is_zero() || renew <= retry {
             return Err(format!("{path}.renewDeadline: {renew:?} must be longer than retryPeriod, {retry:?}, and that longer than 0s"));

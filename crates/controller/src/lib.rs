@@ -95,7 +95,7 @@ pub async fn run(client: kube::Client, connect: Option<Connect>, config: Config,
     let (lost, loss) = tokio::sync::oneshot::channel();
     let campaign = {
         let (client, namespace, identity) = (client.clone(), namespace.clone(), identity.clone());
-        tasks.spawn(async move { drop(lost.send(election::campaign(&client, &namespace, &identity, times, &leads).await)) })
+        tasks.spawn(async move { drop(lost.send(election::campaign(&client, &namespace, &identity, times, leads).await)) })
     };
     tokio::select! {
         outcome = controller.run(stop) => {
@@ -104,6 +104,6 @@ pub async fn run(client: kube::Client, connect: Option<Connect>, config: Config,
             election::release(&client, &namespace, &identity).await;
             outcome
         }
-        Ok(lost) = loss => Err(lost.into()),
+        lost = loss => Err(lost.context("the Lease is renewed no more: this controller writes no more, and ends")?.into()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -17,7 +18,7 @@ use crate::world::World;
 const SLOTS: usize = 16;
 /// A request that takes longer has gone astray (a half-open TCP connection says nothing) and is made again.
 const PATIENCE: Duration = Duration::from_secs(30);
-const NO_ANSWER: &str = "the API server did not answer in time";
+const NO_ANSWER: &str = "the API server did not answer in time, or another controller leads";
 
 /// A request that has ended.
 pub(crate) enum Done {
@@ -33,6 +34,7 @@ pub(crate) enum Done {
 pub(crate) struct Work {
     client: kube::Client,
     namespace: String,
+    leads: watch::Receiver<bool>,
     tasks: JoinSet<Done>,
     statuses: usize,
     objects: usize,
@@ -40,9 +42,9 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Nothing under way. Objects are made in `namespace`.
-    pub(crate) fn new(client: kube::Client, namespace: &str) -> Self {
-        Self { client, namespace: namespace.to_owned(), tasks: JoinSet::new(), statuses: 0, objects: 0, events: 0 }
+    /// Nothing under way. Objects are made in `namespace`; what is under way is given up as soon as this replica no longer `leads`.
+    pub(crate) fn new(client: kube::Client, namespace: &str, leads: watch::Receiver<bool>) -> Self {
+        Self { client, namespace: namespace.to_owned(), leads, tasks: JoinSet::new(), statuses: 0, objects: 0, events: 0 }
     }
 
     /// The next request that has ended; pending while there is none. Cancel-safe.
@@ -69,33 +71,33 @@ impl Work {
             let time = seconds(Timestamp::now());
             for job in world.board.due(now, &time, SLOTS.saturating_sub(self.statuses)) {
                 self.statuses += 1;
-                let client = self.client.clone();
+                let (client, leads) = (self.client.clone(), self.leads.clone());
                 self.tasks.spawn(async move {
-                    let write = timeout(PATIENCE, status::write(client, &job)).await;
-                    let outcome = write.unwrap_or_else(|_| status::Outcome::Failed(NO_ANSWER.to_owned()));
+                    let write = while_leading(leads, status::write(client, &job)).await;
+                    let outcome = write.unwrap_or_else(|| status::Outcome::Failed(NO_ANSWER.to_owned()));
                     Done::Status(job, outcome)
                 });
             }
         }
         for (item, op) in world.fleet.due(now, SLOTS.saturating_sub(self.objects)) {
             self.objects += 1;
-            let (client, namespace) = (self.client.clone(), self.namespace.clone());
+            let (client, namespace, leads) = (self.client.clone(), self.namespace.clone(), self.leads.clone());
             let verb = match &op {
                 Op::Create(_) => "created",
                 Op::Patch(_) => "updated",
                 Op::Delete(_) => "deleted",
             };
             self.tasks.spawn(async move {
-                let write = timeout(PATIENCE, provision::write(client, &namespace, &item, op)).await;
-                let outcome = write.unwrap_or_else(|_| provision::Outcome::Failed(NO_ANSWER.to_owned()));
+                let write = while_leading(leads, provision::write(client, &namespace, &item, op)).await;
+                let outcome = write.unwrap_or_else(|| provision::Outcome::Failed(NO_ANSWER.to_owned()));
                 Done::Object(item, verb, outcome)
             });
         }
         for (key, write) in events.due(now, SLOTS.saturating_sub(self.events)) {
             self.events += 1;
-            let client = self.client.clone();
+            let (client, leads) = (self.client.clone(), self.leads.clone());
             self.tasks.spawn(async move {
-                let write = timeout(PATIENCE, write_event(client, &key, write)).await;
+                let write = while_leading(leads, write_event(client, &key, write)).await;
                 let outcome = write.unwrap_or(events::Outcome::Failed);
                 Done::Event(key, outcome)
             });
@@ -121,6 +123,16 @@ impl Work {
                 false
             }
         }
+    }
+}
+
+/// What a request comes to; none when it takes too long, or this replica no longer leads: it must write nothing then, not even late.
+async fn while_leading<T>(mut leads: watch::Receiver<bool>, request: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        // Nobody there any more to say so is as good as a no.
+        _ = leads.wait_for(|leads| !leads) => None,
+        done = timeout(PATIENCE, request) => done.ok(),
     }
 }
 
@@ -163,5 +175,24 @@ async fn write_event(client: kube::Client, key: &events::Key, write: events::Wri
             tracing::debug!(%error, object = key.involved.name, "cannot write an Event");
             events::Outcome::Failed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_leads_no_more_gives_up_what_is_under_way() {
+        let (leads, led) = watch::channel(true);
+        assert_eq!(while_leading(led.clone(), async { 1 }).await, Some(1));
+        let pending = tokio::spawn(while_leading(led.clone(), std::future::pending::<u8>()));
+        tokio::task::yield_now().await;
+        leads.send_replace(false);
+        assert_eq!(pending.await.expect("no panic"), None);
+        assert_eq!(while_leading(led.clone(), async { 1 }).await, None, "nor is anything begun");
+        leads.send_replace(true);
+        drop(leads);
+        assert_eq!(while_leading(led, std::future::pending::<u8>()).await, None);
     }
 }

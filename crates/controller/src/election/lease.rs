@@ -25,8 +25,14 @@ pub(crate) enum Lost {
     Silent(String, String),
 }
 
-/// Tries to become the leader, says so in `leads`, and renews; returns only when the Lease is lost.
-pub(crate) async fn campaign(client: &kube::Client, namespace: &str, identity: &str, times: Times, leads: &watch::Sender<bool>) -> Lost {
+/// Tries to become the leader, says so in `leads`, and renews; returns only when the Lease is lost, which `leads` says before.
+pub(crate) async fn campaign(client: &kube::Client, namespace: &str, identity: &str, times: Times, leads: watch::Sender<bool>) -> Lost {
+    let lost = lead(client, namespace, identity, times, &leads).await;
+    leads.send_replace(false);
+    lost
+}
+
+async fn lead(client: &kube::Client, namespace: &str, identity: &str, times: Times, leads: &watch::Sender<bool>) -> Lost {
     let (api, place) = (api(client, namespace), format!("{namespace}/{LEASE}"));
     let mut candidate = Candidate::new(identity.to_owned(), times);
     // When the last attempt began that succeeded: from then on nobody else takes the Lease for as long as it lasts.
@@ -69,11 +75,17 @@ pub(crate) async fn campaign(client: &kube::Client, namespace: &str, identity: &
 pub(crate) async fn release(client: &kube::Client, namespace: &str, identity: &str) {
     let api = api(client, namespace);
     let done = timeout(FAREWELL, async {
-        let Some(lease) = api.get_opt(LEASE).await? else { return Ok(()) };
-        if lease.data["spec"]["holderIdentity"].as_str() != Some(identity) {
-            return Ok(());
+        loop {
+            let Some(lease) = api.get_opt(LEASE).await? else { return Ok(()) };
+            if lease.data["spec"]["holderIdentity"].as_str() != Some(identity) {
+                return Ok(());
+            }
+            match patch(&api, &lease, &json!({ "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": time() })).await {
+                // A renewal was still on its way.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                outcome => return outcome.map(drop),
+            }
         }
-        patch(&api, &lease, &json!({ "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": time() })).await.map(drop)
     });
     if let Ok(Err(error)) = done.await {
         tracing::debug!(%error, "the Lease could not be given back");
