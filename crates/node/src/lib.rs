@@ -14,6 +14,7 @@
 
 mod address;
 mod adoption;
+mod capacity;
 mod deployment;
 mod dns;
 mod driver;
@@ -126,10 +127,11 @@ impl Node {
         let watches = CancellationToken::new();
         watcher::start(&config.client, &inputs, &watches);
         let stop_watches = watches.clone().drop_guard();
-        node_object::register(&config).await.map_err(StartError::Register)?;
+        let capacity = capacity::of_this_process();
+        node_object::register(&config, capacity).await.map_err(StartError::Register)?;
         let recorder = events::Recorder::start(config.client.clone(), config.node_name.clone(), watches.clone());
         unsupported::start(&config.client, &recorder, &watches);
-        let driver = driver::Driver::new(config, workloads, logs.clone(), resolver.clone(), recorder, inputs.clone());
+        let driver = driver::Driver::new(config, capacity, workloads, logs.clone(), resolver.clone(), recorder, inputs.clone());
         let failed = CancellationToken::new();
         let driver = tokio::spawn(tell_panic(driver.run(receiver, progress), failed.clone()));
         let listed = tokio::time::timeout(SYNC_TIMEOUT, started.wait_for(|p| *p != driver::Progress::Listing));
@@ -167,9 +169,13 @@ impl Node {
     pub async fn stop(self, grace: Duration) {
         self.watches.cancel();
         let (done, stopped) = oneshot::channel();
-        if self.inputs.send(driver::Input::Stop { grace, done }).await.is_ok() {
-            let _ = tokio::time::timeout(grace + Duration::from_secs(1), stopped).await;
-        }
+        let told = async {
+            if self.inputs.send(driver::Input::Stop { grace, done }).await.is_ok() {
+                let _ = stopped.await;
+            }
+        };
+        // A busy node may have no room for one more input, either.
+        let _ = tokio::time::timeout(grace + Duration::from_secs(1), told).await;
         self.driver.abort();
         let _ = self.driver.await;
     }

@@ -14,7 +14,7 @@ use crate::meta::time;
 use crate::patch::status_diff;
 
 /// Creates the Node object, or brings the one of the last run up to date.
-pub(crate) async fn register(config: &Config) -> Result<(), kube::Error> {
+pub(crate) async fn register(config: &Config, pods: usize) -> Result<(), kube::Error> {
     let nodes: Api<Node> = Api::all(config.client.clone());
     let known = match nodes.get_opt(&config.node_name).await? {
         Some(known) => known,
@@ -25,7 +25,7 @@ pub(crate) async fn register(config: &Config) -> Result<(), kube::Error> {
         },
     };
     let ip = Addresses::new(&config.address_seed).node();
-    let desired = status(config, known.status.as_ref(), ip, Timestamp::now());
+    let desired = status(config, pods, known.status.as_ref(), ip, Timestamp::now());
     if let Some(patch) = status_diff(known.status.as_ref(), &desired) {
         nodes.patch_status(&config.node_name, &PatchParams::default(), &Patch::Merge(patch)).await?;
     }
@@ -50,7 +50,7 @@ fn object(config: &Config) -> Node {
     }
 }
 
-fn status(config: &Config, before: Option<&NodeStatus>, ip: Ipv4Addr, now: Timestamp) -> NodeStatus {
+fn status(config: &Config, pods: usize, before: Option<&NodeStatus>, ip: Ipv4Addr, now: Timestamp) -> NodeStatus {
     let condition = |type_: &str, status: &str, reason: &str, message: &str| {
         let old = before.and_then(|s| s.conditions.as_ref()).and_then(|c| c.iter().find(|c| c.type_ == type_ && c.status == status));
         NodeCondition {
@@ -64,7 +64,7 @@ fn status(config: &Config, before: Option<&NodeStatus>, ip: Ipv4Addr, now: Times
     };
     let address = |type_: &str, address: String| NodeAddress { type_: type_.to_owned(), address };
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let resources = [("cpu", cpus.to_string()), ("memory", memory()), ("pods", "30000".to_owned())];
+    let resources = [("cpu", cpus.to_string()), ("memory", memory()), ("pods", pods.to_string())];
     let resources: std::collections::BTreeMap<String, Quantity> = resources.into_iter().map(|(k, v)| (k.to_owned(), Quantity(v))).collect();
     NodeStatus {
         addresses: Some(vec![address("InternalIP", ip.to_string()), address("Hostname", config.node_name.clone())]),

@@ -69,6 +69,11 @@ impl Queue {
         Some(key)
     }
 
+    /// Whether a key can be handed out now.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// When the next key becomes due by itself.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.later.first().map(|(at, _)| *at)

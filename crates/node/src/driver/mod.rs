@@ -2,6 +2,8 @@
 
 mod pods;
 mod services;
+#[cfg(test)]
+mod tests;
 mod workloads;
 
 use std::collections::{BTreeSet, HashMap};
@@ -73,11 +75,17 @@ pub(crate) enum Progress {
 const KINDS: usize = 6;
 /// Keys whose writes are made at a time. Each may be a connection to the API.
 const WRITERS: usize = 16;
+/// Keys looked at before inputs are taken in again.
+const BATCH: usize = 64;
 /// A failure that lasts this long is no race.
 const LASTING: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     config: Config,
+    /// Containers that may run at a time.
+    capacity: usize,
+    /// Pods that wait for a place.
+    waiting: BTreeSet<ObjectName>,
     world: World,
     queue: Queue,
     kubelet: Kubelet,
@@ -94,6 +102,7 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(
         config: Config,
+        capacity: usize,
         workloads: Vec<Arc<dyn Workload>>,
         logs: LogStore,
         resolver: Resolver,
@@ -111,6 +120,8 @@ impl Driver {
         });
         Driver {
             config,
+            capacity,
+            waiting: BTreeSet::new(),
             world: World::default(),
             queue: Queue::default(),
             kubelet,
@@ -128,10 +139,9 @@ impl Driver {
     /// Runs until stopped.
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, progress: watch::Sender<Progress>) {
         loop {
-            if self.listed.len() == KINDS && self.stopping.is_none() {
-                while let Some(key) = self.queue.next(Instant::now()) {
-                    self.reconcile(key);
-                }
+            let works = self.listed.len() == KINDS && self.stopping.is_none();
+            if works {
+                self.work();
                 self.tell(&progress);
             }
             if self.kubelet.runs.values().all(|r| r.ended)
@@ -140,18 +150,32 @@ impl Driver {
                 let _ = done.send(());
                 return;
             }
-            let due = self.queue.due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-            tokio::select! {
-                input = inputs.recv() => match input {
-                    Some(input) => self.take(input),
-                    None => return,
-                },
-                () = tokio::time::sleep_until(due) => {}
+            if works && self.queue.has_ready() {
+                // There is more to do, and others have their turn as well.
+                tokio::task::yield_now().await;
+            } else {
+                let due = self.queue.due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+                tokio::select! {
+                    input = inputs.recv() => match input {
+                        Some(input) => self.take(input),
+                        None => return,
+                    },
+                    () = tokio::time::sleep_until(due) => {}
+                }
             }
             // All there is, before anything is decided: fewer writes, and no decision on half a change.
             while let Ok(input) = inputs.try_recv() {
                 self.take(input);
             }
+        }
+    }
+
+    /// Looks at what is due, for a while: what becomes due meanwhile, or is left, comes after the inputs of that time.
+    fn work(&mut self) {
+        let now = Instant::now();
+        for _ in 0..BATCH {
+            let Some(key) = self.queue.next(now) else { return };
+            self.reconcile(key);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Pods: bound, started, reported, stopped, deleted.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,19 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Driver;
 use crate::address::{Claim, Pool};
-use crate::events;
-use crate::kubelet::grace_period;
-use crate::kubelet::status::{ContainerView, Facts, pod_status};
+use crate::kubelet::status::{ContainerView, Facts, pod_status, unschedulable};
+use crate::kubelet::{grace_period, places};
 use crate::meta::ObjectName;
 use crate::patch::status_diff;
 use crate::plan::{Kind, Note, Plan, Verb};
 use crate::queue::Key;
 use crate::world::Taken;
+use crate::{capacity, events};
 
 /// For a pod whose object went without grace: its containers hear of it and get this long.
 const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+/// Before a pod is tried again that could not get an address, or that needs more places than are free.
+const RETRY: Duration = Duration::from_secs(5);
 
 impl Driver {
     pub(super) fn upsert_pod(&mut self, object: Pod) {
@@ -50,6 +53,18 @@ impl Driver {
     }
 
     pub(super) fn pod(&mut self, name: &ObjectName) -> Plan {
+        self.waiting.remove(name);
+        let plan = self.look_at_pod(name);
+        // If there is a place now, the first who waits has it, or passes it on in the same way.
+        if self.kubelet.places() < self.capacity
+            && let Some(next) = self.waiting.pop_first()
+        {
+            self.queue.add(Key::Pod(next));
+        }
+        plan
+    }
+
+    fn look_at_pod(&mut self, name: &ObjectName) -> Plan {
         let mut plan = Plan::default();
         let pod = self.world.pods.get(name).cloned();
         let uid = pod.as_ref().and_then(|p| p.metadata.uid.as_deref());
@@ -89,7 +104,7 @@ impl Driver {
         if self.kubelet.runs.get(name).is_some_and(|run| !run.ended) {
             return false;
         }
-        if let Some(run) = self.kubelet.runs.remove(name) {
+        if let Some(run) = self.kubelet.forget(name) {
             self.kubelet.shared.logs.forget(name, &run.uid);
             self.addresses.release(run.claim.ip);
         }
@@ -113,12 +128,17 @@ impl Driver {
     }
 
     fn start_pod(&mut self, pod: &Arc<Pod>, plan: &mut Plan) {
-        let Some(claim) = self.claim_pod_address(pod) else {
-            tracing::warn!(pod = %ObjectName::of(&pod.metadata), "no free pod address");
-            plan.again(Duration::from_secs(5));
-            return;
-        };
         let name = ObjectName::of(&pod.metadata);
+        if self.kubelet.places() + places(pod) > self.capacity {
+            return self.wait_for_place(name, pod, plan);
+        }
+        let claim = match self.claim_pod_address(pod) {
+            Ok(claim) => claim,
+            Err(error) => {
+                tracing::warn!(pod = %name, %error, "no address for the pod");
+                return plan.again(RETRY);
+            }
+        };
         let is_new = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).is_none();
         if is_new {
             let about = events::reference("v1", "Pod", &pod.metadata);
@@ -134,14 +154,30 @@ impl Driver {
         self.kubelet.start(pod, claim, bind_plan, Timestamp::now());
     }
 
+    /// Says that the node is full. The pod is looked at again when there is a place.
+    fn wait_for_place(&mut self, name: ObjectName, pod: &Pod, plan: &mut Plan) {
+        let why = capacity::too_many(self.capacity);
+        if let Some(patch) = status_diff(pod.status.as_ref(), &unschedulable(pod, why.clone(), Timestamp::now())) {
+            plan.write(Kind::Pod, name.clone(), Verb::PatchStatus(patch));
+            let about = events::reference("v1", "Pod", &pod.metadata);
+            plan.notes.push(Note { about, component: "default-scheduler", warning: true, reason: "FailedScheduling", message: why });
+        }
+        if self.kubelet.places() < self.capacity {
+            // It needs more than what is free, which others may have meanwhile.
+            plan.again(RETRY);
+        } else {
+            self.waiting.insert(name);
+        }
+    }
+
     /// The address a pod had before, or a new one.
-    fn claim_pod_address(&mut self, pod: &Pod) -> Option<Claim> {
+    fn claim_pod_address(&mut self, pod: &Pod) -> io::Result<Claim> {
         let before = pod.status.as_ref().and_then(|s| s.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
         if let Some(ip) = before.filter(|ip| self.addresses.owns(Pool::Pod, *ip))
-            && let Some(claim) = Claim::take(ip)
+            && let Ok(claim) = Claim::take(ip)
         {
             self.addresses.mark(ip);
-            return Some(claim);
+            return Ok(claim);
         }
         self.addresses.allocate(Pool::Pod, Claim::take).map(|(_, claim)| claim)
     }

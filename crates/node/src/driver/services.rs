@@ -139,7 +139,7 @@ impl Driver {
         };
         // The same one again if the write did not come through.
         if run.cluster.is_none() {
-            run.cluster = self.addresses.allocate(Pool::Service, Claim::take).map(|(_, claim)| claim);
+            run.cluster = self.addresses.allocate(Pool::Service, Claim::take).ok().map(|(_, claim)| claim);
         }
         let ip = run.cluster.as_ref()?.ip;
         if wanted {
@@ -159,12 +159,15 @@ impl Driver {
         let addresses = if own {
             if run.balancer.is_none() {
                 let before = ingress_ips(service).into_iter().find_map(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None });
-                let kept = before.filter(|ip| self.addresses.owns(Pool::LoadBalancer, *ip)).and_then(Claim::take);
-                let claim = kept.or_else(|| self.addresses.allocate(Pool::LoadBalancer, Claim::take).map(|(_, claim)| claim));
-                let Some(claim) = claim else {
-                    tracing::warn!(service = %name, "no free address for the load balancer");
-                    plan.again(Duration::from_secs(5));
-                    return Vec::new();
+                let kept = before.filter(|ip| self.addresses.owns(Pool::LoadBalancer, *ip)).and_then(|ip| Claim::take(ip).ok());
+                let claim = kept.map_or_else(|| self.addresses.allocate(Pool::LoadBalancer, Claim::take).map(|(_, claim)| claim), Ok);
+                let claim = match claim {
+                    Ok(claim) => claim,
+                    Err(error) => {
+                        tracing::warn!(service = %name, %error, "no address for the load balancer");
+                        plan.again(Duration::from_secs(5));
+                        return Vec::new();
+                    }
                 };
                 self.addresses.mark(claim.ip);
                 run.balancer = Some(claim);

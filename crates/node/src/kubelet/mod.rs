@@ -58,11 +58,25 @@ pub(crate) struct PodRun {
 pub(crate) struct Kubelet {
     pub(crate) shared: Arc<Shared>,
     pub(crate) runs: HashMap<ObjectName, PodRun>,
+    /// Of all runs.
+    places: usize,
 }
 
 impl Kubelet {
     pub(crate) fn new(shared: Shared) -> Kubelet {
-        Kubelet { shared: Arc::new(shared), runs: HashMap::new() }
+        Kubelet { shared: Arc::new(shared), runs: HashMap::new(), places: 0 }
+    }
+
+    /// How many places the pods that run take.
+    pub(crate) fn places(&self) -> usize {
+        self.places
+    }
+
+    /// Lets go of a pod that has ended.
+    pub(crate) fn forget(&mut self, pod: &ObjectName) -> Option<PodRun> {
+        let run = self.runs.remove(pod)?;
+        self.places -= run.views.len().max(1);
+        Some(run)
     }
 
     /// Starts a pod's containers. Those that a previous run of the process left running count as restarted.
@@ -105,6 +119,7 @@ impl Kubelet {
         });
         let started = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map_or(now, |t| t.0);
         let views = vec![None; names.len()];
+        self.places += places(pod);
         self.runs.insert(name, PodRun { uid, claim, started, views, plan, ended: false, stop, grace });
     }
 
@@ -124,6 +139,11 @@ impl Kubelet {
     pub(crate) fn has_reported(&self) -> bool {
         self.runs.values().all(|run| run.views.iter().all(Option::is_some))
     }
+}
+
+/// How many places a pod takes: each container has files and sockets of its own.
+pub(crate) fn places(pod: &Pod) -> usize {
+    pod.spec.as_ref().map_or(1, |spec| spec.containers.len().max(1))
 }
 
 /// A grace may be any number of seconds; added to a time it must still be one.

@@ -108,6 +108,28 @@ pub(crate) fn pod_status(pod: &Pod, facts: &Facts<'_>) -> PodStatus {
     }
 }
 
+/// The status of a pod for which the node has no place.
+pub(crate) fn unschedulable(pod: &Pod, why: String, now: Timestamp) -> PodStatus {
+    let before = pod.status.as_ref();
+    let old =
+        before.and_then(|s| s.conditions.as_ref()).and_then(|all| all.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False"));
+    let condition = PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: "False".to_owned(),
+        reason: Some("Unschedulable".to_owned()),
+        message: Some(why),
+        last_transition_time: old.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(time(now))),
+        ..Default::default()
+    };
+    let containers = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
+    PodStatus {
+        phase: Some("Pending".to_owned()),
+        conditions: Some(vec![condition]),
+        qos_class: before.and_then(|s| s.qos_class.clone()).or_else(|| Some(qos_class(containers).to_owned())),
+        ..Default::default()
+    }
+}
+
 fn container_status(container: &Container, view: &ContainerView) -> ContainerStatus {
     let state = match &view.state {
         State::Waiting { reason, message } => ContainerState {

@@ -1,0 +1,134 @@
+//! The driver by itself: what it plans for the objects it is told of. No API answers, and no image is known.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::events::Recorder;
+use crate::plan::Verb;
+
+struct Bench {
+    driver: Driver,
+    inputs: mpsc::Receiver<Input>,
+    _notes: mpsc::Receiver<Note>,
+    _dir: Dir,
+}
+
+struct Dir(std::path::PathBuf);
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn bench(capacity: usize) -> Bench {
+    let dir = Dir(std::env::temp_dir().join(format!("weir-driver-{:x}", rand::random::<u64>())));
+    let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
+    let config = Config::new(client, &dir.0, dir.0.display().to_string());
+    let logs = LogStore::open_dir(&dir.0).unwrap();
+    let (recorder, notes) = Recorder::channel();
+    let (sender, inputs) = mpsc::channel(1024);
+    let driver = Driver::new(config, capacity, Vec::new(), logs, Resolver::default(), recorder, sender);
+    Bench { driver, inputs, _notes: notes, _dir: dir }
+}
+
+fn name(pod: &str) -> ObjectName {
+    ObjectName::new("ns", pod)
+}
+
+impl Bench {
+    /// A pod as the API server would have it, with changes.
+    fn pod(&mut self, pod: &str, version: u64, changes: &Value) {
+        let mut object = json!({
+            "metadata": {"name": pod, "namespace": "ns", "uid": pod, "resourceVersion": version.to_string()},
+            "spec": {"nodeName": "weir", "restartPolicy": "Never", "containers": [{"name": "c", "image": "none"}]}
+        });
+        crate::simulation::merge(&mut object, changes);
+        let object: Pod = serde_json::from_value(object).unwrap();
+        self.driver.take(Input::Watch(Change::Applied(Object::Pod(Box::new(object)))));
+    }
+
+    fn gone(&mut self, pod: &str) {
+        let object = self.driver.world.pods.get(&name(pod)).unwrap();
+        let object = Object::Pod(Box::new(Pod::clone(object)));
+        self.driver.take(Input::Watch(Change::Deleted(object)));
+    }
+
+    /// Looks at all that is due; what would be written for each pod.
+    fn plans(&mut self) -> Vec<(String, Plan)> {
+        let mut plans = Vec::new();
+        while let Some(key) = self.driver.queue.next(Instant::now()) {
+            if let Key::Pod(name) = &key {
+                plans.push((name.name.clone(), self.driver.pod(name)));
+            }
+            self.driver.queue.done(key);
+        }
+        plans
+    }
+
+    fn running(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.driver.kubelet.runs.keys().map(|name| name.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[tokio::test]
+async fn a_full_node_lets_pods_wait_until_there_is_a_place() {
+    let mut bench = bench(2);
+    for pod in ["a", "b", "c", "d"] {
+        bench.pod(pod, 1, &json!({}));
+    }
+    let plans = bench.plans();
+    assert_eq!(bench.running(), ["a", "b"]);
+    let (pod, plan) = &plans[2];
+    assert_eq!((pod.as_str(), plan.again_after, plan.notes[0].reason), ("c", None, "FailedScheduling"));
+    assert!(plan.notes[0].message.starts_with("0/1 nodes are available: 1 Too many pods."));
+    let [Write { verb: Verb::PatchStatus(patch), .. }] = plan.writes.as_slice() else { panic!("{plan:?}") };
+    let condition = &patch["status"]["conditions"][0];
+    assert_eq!((&patch["status"]["phase"], &condition["reason"]), (&json!("Pending"), &json!("Unschedulable")));
+    // Told once.
+    bench.pod("c", 2, patch);
+    assert_eq!(bench.plans(), [("c".to_owned(), Plan::default())]);
+    // The place of one that is gone is taken, also if the first who waited is gone, too.
+    bench.gone("a");
+    bench.plans();
+    bench.gone("c");
+    while !bench.driver.kubelet.runs[&name("a")].ended {
+        let input = bench.inputs.recv().await.unwrap();
+        bench.driver.take(input);
+    }
+    bench.plans();
+    assert_eq!(bench.running(), ["b", "d"]);
+}
+
+#[tokio::test]
+async fn a_pod_of_many_containers_takes_many_places() {
+    let mut bench = bench(3);
+    let containers = |count: usize| {
+        let all: Vec<Value> = (0..count).map(|n| json!({"name": format!("c{n}"), "image": "none"})).collect();
+        json!({"spec": {"containers": all}})
+    };
+    bench.pod("a", 1, &containers(2));
+    bench.pod("b", 1, &containers(2));
+    bench.pod("c", 1, &containers(1));
+    let plans = bench.plans();
+    assert_eq!((bench.running(), plans[1].1.again_after), (vec!["a", "c"], Some(Duration::from_secs(5))));
+}
+
+#[tokio::test]
+async fn the_driver_hears_while_it_has_work_without_end() {
+    let Bench { mut driver, inputs, _notes, _dir } = bench(1);
+    driver.listed = [Kind::Deployment, Kind::ReplicaSet, Kind::Job, Kind::Pod, Kind::Service, Kind::Slice].into();
+    // Keys that are due at once for longer than the test.
+    for n in 0..200_000 {
+        driver.queue.add(Key::Pod(name(&n.to_string())));
+    }
+    let (done, stopped) = oneshot::channel();
+    driver.inputs.try_send(Input::Stop { grace: Duration::ZERO, done }).unwrap();
+    let (progress, told) = watch::channel(Progress::Listing);
+    driver.run(inputs, progress).await;
+    stopped.await.unwrap();
+    assert_eq!(*told.borrow(), Progress::Listed, "it stopped before all was done");
+}
