@@ -16,6 +16,10 @@ pub(super) fn environment() -> Result<Option<PathBuf>> {
     let requirements = shell::root()?.join("tests/clients/python/requirements.txt");
     let pins = fs::read_to_string(&requirements).context("cannot read the requirements")?;
     let folder = shell::cache()?.join("clients/python");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // One at a time; who waited finds what the other one made. Beside the folder, which is cleared.
+    let lock = fs::File::create(folder.with_extension("lock")).context("cannot make the lock")?;
+    lock.lock().context("cannot lock")?;
     if fs::read_to_string(folder.join("pins")).ok().as_ref() == Some(&pins) {
         return Ok(Some(folder));
     }
@@ -26,16 +30,12 @@ pub(super) fn environment() -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     eprintln!("xtask: installing the Python client into {} (once)", folder.display());
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut environment = Command::new("python3");
     environment.args(["-m", "venv", "--clear"]).arg(&folder);
     shell::must(environment)?;
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement"]).arg(requirements);
-    if !shell::succeeds(pip)? {
-        eprintln!("xtask: the Python client does NOT run: pip cannot install it, see above");
-        return Ok(None);
-    }
+    shell::must(pip)?;
     fs::write(folder.join("pins"), pins).context("cannot write the pins")?;
     Ok(Some(folder))
 }
