@@ -2,7 +2,6 @@
 
 mod prepare;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::env;
+use super::env::Invocation;
 use super::probe::{self, Counter, ProbeKind, Question, Schedule};
 use super::status::{ContainerView, State, Terminated};
 use crate::driver::Input;
@@ -59,9 +58,6 @@ pub(super) struct Container {
     pub(super) view: ContainerView,
 }
 
-/// Variables by name.
-type Environment = BTreeMap<String, String>;
-
 /// What a probe found.
 struct Verdict {
     kind: ProbeKind,
@@ -83,9 +79,9 @@ impl Container {
         let mut crashes = 0;
         loop {
             let Some(files) = self.volumes().await else { return };
-            let Some(env) = self.environment().await else { return };
+            let Some(invocation) = self.invocation().await else { return };
             let started = Instant::now();
-            let Some(code) = self.run_once(&*workload, files, env).await else { return };
+            let Some(code) = self.run_once(&*workload, files, invocation).await else { return };
             if self.stop.is_cancelled() || !self.restarts_after(code) {
                 return;
             }
@@ -158,7 +154,7 @@ impl Container {
     }
 
     /// One run from start to end. The exit code; None if it could not even begin and the pod was stopped.
-    async fn run_once(&mut self, workload: &dyn Workload, files: Files, env: Environment) -> Option<i32> {
+    async fn run_once(&mut self, workload: &dyn Workload, files: Files, invocation: Invocation) -> Option<i32> {
         let log = loop {
             match self.shared.logs.begin_run(&self.name, &self.uid, &self.spec.name) {
                 Ok(log) => break log,
@@ -172,7 +168,7 @@ impl Container {
         let stop = CancellationToken::new();
         self.note(false, "Pulled", format!("Container image \"{}\" already present on machine", self.image()));
         self.note(false, "Created", format!("Created container: {}", self.spec.name));
-        let context = self.context(files, env, log.clone(), stop.clone());
+        let context = self.context(files, invocation, log.clone(), stop.clone());
         // A workload may panic before its first await, too.
         let task = tokio::spawn(std::panic::AssertUnwindSafe(workload.start(context)).catch_unwind());
         let since = Timestamp::now();
@@ -201,8 +197,7 @@ impl Container {
         Some(code)
     }
 
-    fn context(&self, files: Files, env: Environment, log: crate::PodLog, stop: CancellationToken) -> ContainerContext {
-        let expand = |list: Option<&Vec<String>>| list.into_iter().flatten().map(|text| env::expand(text, &env)).collect();
+    fn context(&self, files: Files, invocation: Invocation, log: crate::PodLog, stop: CancellationToken) -> ContainerContext {
         let ports = self.spec.ports.iter().flatten().filter_map(|p| {
             let port = u16::try_from(p.container_port).ok()?;
             Some(ContainerPort { name: p.name.clone(), port, protocol: p.protocol.clone().unwrap_or_else(|| "TCP".to_owned()) })
@@ -215,11 +210,11 @@ impl Container {
             labels: self.pod.metadata.labels.clone().unwrap_or_default(),
             annotations: self.pod.metadata.annotations.clone().unwrap_or_default(),
             ip: self.ip,
-            command: expand(self.spec.command.as_ref()),
-            args: expand(self.spec.args.as_ref()),
+            command: invocation.command,
+            args: invocation.args,
             ports: ports.collect(),
             files,
-            env,
+            env: invocation.env,
             log,
             stop,
             bind_plan: self.plan.clone(),

@@ -20,6 +20,40 @@ pub(crate) struct Own<'a> {
     pub(crate) host_ip: Ipv4Addr,
 }
 
+/// What a container is started with, as far as the pod says it.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) command: Vec<String>,
+    pub(crate) args: Vec<String>,
+}
+
+/// The bytes of one string and of all together that `execve` takes on Linux: `MAX_ARG_STRLEN`, and a quarter of the usual stack.
+const LONGEST: usize = 128 * 1024;
+const WHOLE: usize = 2 * 1024 * 1024;
+
+/// What is left of the whole.
+struct Room(usize);
+
+impl Room {
+    /// Takes a string in. What a variable is made of may be that variable's own name many times over, so this is asked before it is made.
+    fn take(&mut self, what: &str, bytes: usize) -> Result<(), String> {
+        let left = self.0.checked_sub(bytes.saturating_add(1)).filter(|_| bytes < LONGEST);
+        self.0 = left.ok_or_else(|| too_long(what))?;
+        Ok(())
+    }
+
+    fn expand(&mut self, what: &str, text: &str, env: &BTreeMap<String, String>) -> Result<String, String> {
+        let value = expand(text, env, LONGEST.min(self.0)).ok_or_else(|| too_long(what))?;
+        self.take(what, value.len())?;
+        Ok(value)
+    }
+}
+
+fn too_long(what: &str) -> String {
+    format!("{what}: argument list too long: a string may have {LONGEST} bytes, all together {WHOLE}")
+}
+
 impl Sources {
     /// Reads what `container` refers to. Containers that refer to nothing ask for nothing.
     pub(crate) async fn read(client: &kube::Client, namespace: &str, container: &Container) -> Result<Sources, kube::Error> {
@@ -48,8 +82,19 @@ impl Sources {
     }
 }
 
-/// The environment, or in the kubelet's words what is missing.
-pub(crate) fn resolve(container: &Container, own: &Own<'_>, sources: &Sources) -> Result<BTreeMap<String, String>, String> {
+/// The environment, command and arguments; or in the kubelet's words what is missing, or what is too long.
+pub(crate) fn resolve(container: &Container, own: &Own<'_>, sources: &Sources) -> Result<Invocation, String> {
+    let mut room = Room(WHOLE);
+    let env = environment(container, own, sources, &mut room)?;
+    let mut expand = |what, list: Option<&Vec<String>>| -> Result<Vec<String>, String> {
+        list.into_iter().flatten().map(|text| room.expand(what, text, &env)).collect()
+    };
+    let command = expand("command", container.command.as_ref())?;
+    let args = expand("args", container.args.as_ref())?;
+    Ok(Invocation { env, command, args })
+}
+
+fn environment(container: &Container, own: &Own<'_>, sources: &Sources, room: &mut Room) -> Result<BTreeMap<String, String>, String> {
     let mut env = BTreeMap::new();
     for from in container.env_from.iter().flatten() {
         let prefix = from.prefix.clone().unwrap_or_default();
@@ -61,17 +106,24 @@ pub(crate) fn resolve(container: &Container, own: &Own<'_>, sources: &Sources) -
             continue;
         };
         match found.and_then(Option::as_ref) {
-            Some(data) => env.extend(data.iter().map(|(k, v)| (format!("{prefix}{k}"), v.clone()))),
+            Some(data) => {
+                for (key, value) in data {
+                    room.take(key, prefix.len() + key.len() + 1 + value.len())?;
+                    env.insert(format!("{prefix}{key}"), value.clone());
+                }
+            }
             None if optional == Some(true) => {}
             None => return Err(format!("{kind} \"{name}\" not found")),
         }
     }
     for variable in container.env.iter().flatten() {
+        let what = &variable.name;
         let value = match &variable.value_from {
-            None => Some(expand(variable.value.as_deref().unwrap_or_default(), &env)),
+            None => Some(expand(variable.value.as_deref().unwrap_or_default(), &env, LONGEST.min(room.0)).ok_or_else(|| too_long(what))?),
             Some(source) => from_source(source, own, sources)?,
         };
         if let Some(value) = value {
+            room.take(what, what.len() + 1 + value.len())?;
             env.insert(variable.name.clone(), value);
         }
     }
@@ -125,9 +177,10 @@ pub(super) fn field(own: &Own<'_>, path: &str) -> Option<String> {
     }
 }
 
-/// Replaces `$(NAME)` by what the environment has so far; what it has not stays as written, and `$$` is a dollar.
-pub(crate) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
-    let mut out = String::with_capacity(text.len());
+/// Replaces `$(NAME)` by what the environment has so far; what it has not stays as written, and `$$` is a dollar. None: it would be longer than
+/// `limit`.
+fn expand(text: &str, env: &BTreeMap<String, String>, limit: usize) -> Option<String> {
+    let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
         let (before, from) = rest.split_at(at);
@@ -149,9 +202,12 @@ pub(crate) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
             out.push('$');
             rest = from.get(1..).unwrap_or_default();
         }
+        if out.len() > limit {
+            return None;
+        }
     }
     out.push_str(rest);
-    out
+    (out.len() <= limit).then_some(out)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::env::{self, Own, Sources};
+use super::super::env::{self, Invocation, Own, Sources};
 use super::super::status::State;
 use super::super::volume;
-use super::{CONFIG_RETRY, Container, Environment};
+use super::{CONFIG_RETRY, Container};
 use crate::events;
 use crate::plan::Note;
 use crate::workload::Files;
@@ -39,14 +39,14 @@ impl Container {
         }
     }
 
-    /// The environment, as soon as everything it refers to exists. None: the pod is stopped first.
-    pub(super) async fn environment(&mut self) -> Option<Environment> {
+    /// The environment, command and arguments, as soon as everything they refer to exists. None: the pod is stopped first.
+    pub(super) async fn invocation(&mut self) -> Option<Invocation> {
         loop {
             let sources = Sources::read(&self.shared.client, &self.name.namespace, &self.spec).await;
             let own = Own { pod: &self.pod, ip: self.ip, host_ip: self.shared.host_ip };
             let problem = match sources.map(|s| env::resolve(&self.spec, &own, &s)) {
-                Ok(Ok(env)) => return Some(env),
-                Ok(Err(missing)) => missing,
+                Ok(Ok(invocation)) => return Some(invocation),
+                Ok(Err(problem)) => problem,
                 Err(error) => error.to_string(),
             };
             self.note(true, "Failed", format!("Error: {problem}"));

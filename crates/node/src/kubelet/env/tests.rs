@@ -22,7 +22,7 @@ fn env(container: serde_json::Value) -> Result<BTreeMap<String, String>, String>
     let pod = pod();
     let own = Own { pod: &pod, ip: Ipv4Addr::new(127, 1, 128, 1), host_ip: Ipv4Addr::new(127, 1, 0, 1) };
     let container: Container = serde_json::from_value(container).unwrap();
-    resolve(&container, &own, &sources())
+    resolve(&container, &own, &sources()).map(|invocation| invocation.env)
 }
 
 #[test]
@@ -75,6 +75,23 @@ fn expansion() {
     for (text, expected) in
         [("$(A)$(A)", "11"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(B)", "$(B)"), ("a$(", "a$("), ("", ""), ("ü$(A)", "ü1")]
     {
-        assert_eq!(expand(text, &env), expected, "{text}");
+        assert_eq!(expand(text, &env, 9).as_deref(), Some(expected), "{text}");
     }
+}
+
+#[test]
+fn what_would_be_too_long_is_refused_before_it_is_made() {
+    let long = "x".repeat(LONGEST - 3);
+    assert!(env(json!({"name": "c", "env": [{"name": "A", "value": long}]})).is_ok(), "name, sign, value and the end fit");
+    let error = |container| env(container).unwrap_err();
+    let expected = "argument list too long: a string may have 131072 bytes, all together 2097152";
+    assert_eq!(error(json!({"name": "c", "env": [{"name": "A", "value": format!("{long}x")}]})), format!("A: {expected}"));
+    // Doubled again and again, it would be a few terabytes.
+    let doubled: Vec<_> = (0..42)
+        .map(|n| json!({"name": format!("V{n}"), "value": if n == 0 { "x".to_owned() } else { format!("$(V{0})$(V{0})", n - 1) }}))
+        .collect();
+    assert_eq!(error(json!({"name": "c", "env": doubled})), format!("V17: {expected}"));
+    let variable = json!({"name": "A", "value": "x".repeat(100_000)});
+    assert_eq!(error(json!({"name": "c", "env": [variable], "args": ["$(A)$(A)"]})), format!("args: {expected}"));
+    assert_eq!(error(json!({"name": "c", "env": [variable], "command": vec!["$(A)"; 21]})), format!("command: {expected}"));
 }
