@@ -19,9 +19,11 @@ use crate::api::verdict::difference;
 use crate::kube::build::Programs;
 
 /// How often sides that differ are looked at again.
-const AGAIN: usize = 4;
+const AGAIN: usize = 6;
 /// The inputs that are there at once.
 const LARGEST: usize = 50;
+/// Groups up to this size are looked at after a restart, too.
+const SMALL: usize = 20;
 /// More differences than this are not shown, only named.
 const MOST_SHOWN: usize = 40;
 
@@ -142,7 +144,7 @@ impl Group {
         worlds: &[World; 2],
         summary: &mut Summary,
     ) -> Result<[Controller; 2]> {
-        if self.size() == LARGEST {
+        if self.size() > SMALL {
             return Ok(controllers);
         }
         for controller in controllers {

@@ -14,7 +14,7 @@ use crate::api::target::Target;
 use crate::kube::build::Programs;
 
 /// So long without a write means that all is said: longer than what a controller waits for more changes, or for its own writes to come back.
-const QUIET: Duration = Duration::from_millis(900);
+const QUIET: Duration = Duration::from_millis(600);
 /// What has not come to rest by then does not.
 const PATIENCE: Duration = Duration::from_secs(180);
 
