@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use weir_node::{ContainerContext, Workload};
 
 use super::echo::NOT_FOUND;
-use shell::{Join, Script};
+use shell::{Join, Script, expand};
 
 /// A container that was told to end, as the shell counts SIGTERM.
 const TERMINATED: i32 = 143;
+/// What is there and cannot be run.
+const NOT_RUN: i32 = 126;
 /// What the shell refuses to understand.
 const USAGE: i32 = 2;
 /// A script may name itself by a variable: it must not take the process's stack with it.
@@ -143,11 +145,16 @@ impl Commands {
                 Join::IfSuccess => code != 0,
                 Join::IfFailure => code == 0,
             };
-            let words: Vec<String> = words.iter().flat_map(|word| word.expand(&self.0.env, code)).collect();
             // Others have their turn, and it can be told to end, however long the script is.
             tokio::task::yield_now().await;
+            if skipped {
+                continue;
+            }
+            let Some(words) = expand(words, &self.0.env, code) else {
+                code = self.fail(NOT_RUN, "sh: argument list too long");
+                continue;
+            };
             match words.split_first() {
-                _ if skipped => {}
                 None => code = 0,
                 Some((name, rest)) if name == "exit" => return rest.first().and_then(|word| word.parse().ok()).unwrap_or(code) & 0xff,
                 Some((name, rest)) => code = self.run(name, rest, depth).await,

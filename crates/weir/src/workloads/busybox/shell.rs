@@ -174,17 +174,45 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
+/// The bytes of one word and of a command's words together, as `execve` takes them on Linux.
+const LONGEST: usize = 128 * 1024;
+const WHOLE: usize = 2 * 1024 * 1024;
+/// What each word costs beside its bytes: its end, and its place in the list.
+const EACH: usize = 9;
+
+/// A command's words, with their variables' values; `status` is that of the command before. A variable may make several words, or none. None at
+/// all if they are too long: a short script can ask for more than any memory holds.
+pub(super) fn expand(words: &[Word], env: &BTreeMap<String, String>, status: i32) -> Option<Vec<String>> {
+    let mut expanded = Vec::new();
+    let mut left = WHOLE;
+    for word in words {
+        let made = word.expand(env, status, left)?;
+        left = left.checked_sub(cost(&made))?;
+        expanded.extend(made);
+    }
+    Some(expanded)
+}
+
+fn cost(words: &[String]) -> usize {
+    words.iter().map(|word| word.len() + EACH).sum()
+}
+
 impl Word {
-    /// With its variables' values; `status` is that of the command before. A variable may make several words, or none.
-    pub(super) fn expand(&self, env: &BTreeMap<String, String>, status: i32) -> Vec<String> {
+    fn expand(&self, env: &BTreeMap<String, String>, status: i32, room: usize) -> Option<Vec<String>> {
         let mut words: Vec<String> = Vec::new();
+        let mut left = room;
         let mut open = false;
         for part in &self.parts {
+            // No part is longer than what `execve` took, so what is made here is bounded before it is known to be too long.
+            if words.last().is_some_and(|word| word.len() >= LONGEST) {
+                return None;
+            }
             let (value, quoted) = match part {
                 Part::Text(text) => (text.clone(), true),
                 Part::Variable { name, quoted } if name == "?" => (status.to_string(), *quoted),
                 Part::Variable { name, quoted } => (env.get(name).cloned().unwrap_or_default(), *quoted),
             };
+            left = left.checked_sub(value.len())?;
             if quoted {
                 append(&mut words, &mut open, &value);
                 continue;
@@ -196,7 +224,7 @@ impl Word {
             }
             open &= !value.ends_with(char::is_whitespace);
         }
-        words
+        (words.iter().all(|word| word.len() < LONGEST) && cost(&words) <= room).then_some(words)
     }
 }
 
@@ -216,7 +244,7 @@ mod tests {
     fn words(text: &str) -> Vec<(Join, Vec<String>)> {
         let env = [("A", "one two"), ("B", "three")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let script = Script::parse(text).expect(text);
-        script.commands.iter().map(|(join, words)| (*join, words.iter().flat_map(|word| word.expand(&env, 7)).collect())).collect()
+        script.commands.iter().map(|(join, words)| (*join, expand(words, &env, 7).expect(text))).collect()
     }
 
     #[test]
@@ -239,6 +267,19 @@ mod tests {
         assert_eq!(one(r#"echo a\ b "a\"b" "a\nb" x$A-y"#), ["echo", "a b", "a\"b", "a\\nb", "xone", "two-y"]);
         assert_eq!(one("exit $?"), ["exit", "7"]);
         assert_eq!(one("echo 5$ a#b"), ["echo", "5$", "a#b"]);
+    }
+
+    #[test]
+    fn what_would_be_too_long_is_refused_before_it_is_made() {
+        let env = [("A", "x".repeat(100_000)), ("B", "x ".repeat(50_000))].map(|(name, value)| (name.to_owned(), value)).into();
+        let count = |text: &str| {
+            let script = Script::parse(text).expect(text);
+            expand(&script.commands[0].1, &env, 0).map(|words| words.len())
+        };
+        assert_eq!(count(&"$A ".repeat(20)), Some(20));
+        assert_eq!(count(&"$A ".repeat(21)), None);
+        assert_eq!((count("$A$A"), count(&"\"$A\"".repeat(30_000))), (None, None));
+        assert_eq!((count("$B$B$B$B"), count("$B$B$B$B$B")), (Some(200_000), None));
     }
 
     #[test]
