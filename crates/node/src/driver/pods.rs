@@ -13,7 +13,7 @@ use crate::kubelet::status::{ContainerView, Facts, pod_status, unschedulable};
 use crate::kubelet::{grace_period, places};
 use crate::meta::ObjectName;
 use crate::patch::status_diff;
-use crate::plan::{Kind, Note, Plan, Verb};
+use crate::plan::{Kind, Note, Plan, Verb, Write};
 use crate::queue::Key;
 use crate::world::Taken;
 use crate::{capacity, events};
@@ -93,8 +93,8 @@ impl Driver {
         } else if !self.kubelet.runs.contains_key(name) {
             self.start_pod(&pod, &mut plan);
         }
-        if is_running {
-            self.write_pod_status(name, &pod, &mut plan);
+        if is_running && self.write_pod_status(name, &pod, &mut plan) && has_ended(&pod) && pod.metadata.deletion_timestamp.is_none() {
+            self.retire(name);
         }
         plan
     }
@@ -109,6 +109,14 @@ impl Driver {
             self.addresses.release(run.claim.ip);
         }
         true
+    }
+
+    /// Lets go of a pod that has completed, as its status says already. Its logs can be read until it is deleted.
+    fn retire(&mut self, name: &ObjectName) {
+        self.kubelet.stop(name, Duration::ZERO);
+        if let Some(run) = self.kubelet.forget(name) {
+            self.addresses.release(run.claim.ip);
+        }
     }
 
     fn delete_pod(&mut self, name: &ObjectName, pod: &Pod, plan: &mut Plan) {
@@ -182,15 +190,17 @@ impl Driver {
         self.addresses.allocate(Pool::Pod, Claim::take).map(|(_, claim)| claim)
     }
 
-    fn write_pod_status(&mut self, name: &ObjectName, pod: &Pod, plan: &mut Plan) {
-        let Some(run) = self.kubelet.runs.get(name) else { return };
+    /// Has the status of a pod that runs written, if it is not what the containers reported. True if it is.
+    fn write_pod_status(&self, name: &ObjectName, pod: &Pod, plan: &mut Plan) -> bool {
+        let Some(run) = self.kubelet.runs.get(name) else { return false };
         // Nothing is written before every container has reported: one write instead of two, and a pod that was taken over does not flap.
-        let Some(views) = run.views.iter().cloned().collect::<Option<Vec<ContainerView>>>() else { return };
+        let Some(views) = run.views.iter().cloned().collect::<Option<Vec<ContainerView>>>() else { return false };
         let host_ip = self.kubelet.shared.host_ip;
         let facts = Facts { views: &views, ip: run.claim.ip, host_ip, started: run.started, now: Timestamp::now() };
-        if let Some(patch) = status_diff(pod.status.as_ref(), &pod_status(pod, &facts)) {
-            plan.write(Kind::Pod, name.clone(), Verb::PatchStatus(patch));
-        }
+        let patch = status_diff(pod.status.as_ref(), &pod_status(pod, &facts));
+        let is_said = patch.is_none();
+        plan.writes.extend(patch.map(|patch| Write { kind: Kind::Pod, name: name.clone(), verb: Verb::PatchStatus(patch) }));
+        is_said
     }
 }
 

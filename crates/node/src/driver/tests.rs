@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::address::Claim;
 use crate::events::Recorder;
+use crate::kubelet::status::{State, Terminated};
 use crate::plan::Verb;
 
 struct Bench {
@@ -131,4 +133,30 @@ async fn the_driver_hears_while_it_has_work_without_end() {
     driver.run(inputs, progress).await;
     stopped.await.unwrap();
     assert_eq!(*told.borrow(), Progress::Listed, "it stopped before all was done");
+}
+
+/// What a container reports that ended with this code.
+fn ended(exit_code: i32) -> ContainerView {
+    let at = "2026-11-23T05:00:00Z".parse().unwrap();
+    let ended = Terminated { exit_code, reason: "Completed", message: None, started: at, finished: at, id: "weir://1".to_owned() };
+    ContainerView { state: State::Terminated(ended), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_completed_pod_gives_its_place_to_another_and_keeps_its_logs() {
+    let mut bench = bench(1);
+    bench.pod("a", 1, &json!({}));
+    bench.pod("b", 1, &json!({}));
+    bench.plans();
+    bench.driver.take(Input::Container { pod: name("a"), uid: "a".to_owned(), index: 0, view: ended(0) });
+    let plans = bench.plans();
+    let [Write { verb: Verb::PatchStatus(patch), .. }] = plans[0].1.writes.as_slice() else { panic!("{plans:?}") };
+    assert_eq!((&patch["status"]["phase"], bench.running()), (&json!("Succeeded"), vec!["a"]), "it is written down first");
+    let ip: std::net::Ipv4Addr = patch["status"]["podIP"].as_str().unwrap().parse().unwrap();
+    bench.pod("a", 2, patch);
+    bench.plans();
+    assert_eq!(bench.running(), ["b"]);
+    assert!(Claim::take(ip).is_ok(), "the address is free");
+    let log = bench.driver.kubelet.shared.logs.open("ns", "a", Some("other"), &crate::LogOptions::default());
+    assert_eq!(log.err().map(|error| error.to_string()).as_deref(), Some("container other is not valid for pod a"), "it is known");
 }
