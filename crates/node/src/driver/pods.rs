@@ -11,12 +11,12 @@ use super::Driver;
 use crate::address::{Claim, Pool};
 use crate::kubelet::status::{ContainerView, Facts, pod_status, unschedulable};
 use crate::kubelet::{grace_period, places};
-use crate::meta::ObjectName;
+use crate::meta::{ObjectName, controller};
 use crate::patch::status_diff;
 use crate::plan::{Kind, Note, Plan, Verb, Write};
 use crate::queue::Key;
 use crate::world::Taken;
-use crate::{capacity, events};
+use crate::{capacity, events, job};
 
 /// For a pod whose object went without grace: its containers hear of it and get this long.
 const ORPHAN_GRACE: Duration = Duration::from_secs(2);
@@ -76,6 +76,10 @@ impl Driver {
             }
         }
         let Some(pod) = pod else { return plan };
+        if controller(&pod.metadata, "Job").is_none() {
+            // Its Job went and left it: nobody is to count it any more.
+            plan.writes.extend(job::release(&pod));
+        }
         match pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).filter(|n| !n.is_empty()) {
             None if pod.metadata.deletion_timestamp.is_none() => {
                 plan.write(Kind::Pod, name.clone(), Verb::Bind(self.config.node_name.clone()));

@@ -160,3 +160,18 @@ async fn a_completed_pod_gives_its_place_to_another_and_keeps_its_logs() {
     let log = bench.driver.kubelet.shared.logs.open("ns", "a", Some("other"), &crate::LogOptions::default());
     assert_eq!(log.err().map(|error| error.to_string()).as_deref(), Some("container other is not valid for pod a"), "it is known");
 }
+
+#[tokio::test]
+async fn a_pod_that_its_job_left_is_released() {
+    let held = json!({"finalizers": ["example.com/a", "batch.kubernetes.io/job-tracking"]});
+    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j", "controller": true});
+    for (owners, released) in [(json!([owner]), false), (json!([]), true)] {
+        let mut bench = bench(1);
+        bench.pod("a", 1, &json!({"metadata": held}));
+        bench.pod("a", 2, &json!({"metadata": {"ownerReferences": owners, "finalizers": held["finalizers"]}}));
+        let plans = bench.plans();
+        let patches: Vec<_> = plans[0].1.writes.iter().map(|write| write.verb.clone()).collect();
+        let patch = Verb::Patch(json!({"metadata": {"uid": "a", "finalizers": ["example.com/a"]}}));
+        assert_eq!(patches, if released { vec![patch] } else { vec![] });
+    }
+}
