@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Driver;
 use crate::address::{Claim, Pool};
-use crate::kubelet::status::{ContainerView, Facts, pod_status, unschedulable};
-use crate::kubelet::{grace_period, places};
+use crate::kubelet::status::{ContainerView, Facts, final_status, pod_status, unschedulable};
+use crate::kubelet::{grace_period, lost_status, places};
 use crate::meta::{ObjectName, controller};
 use crate::patch::status_diff;
 use crate::plan::{Kind, Note, Plan, Verb, Write};
@@ -130,7 +130,14 @@ impl Driver {
         }
         // Nothing runs (any more): this confirms the deletion, once. Whoever holds the pod by a finalizer is told first how it ended.
         if pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
-            self.write_pod_status(name, pod, plan);
+            if self.kubelet.runs.contains_key(name) {
+                self.write_pod_status(name, pod, plan);
+            } else if !has_ended(pod) {
+                // What ran, ran in an earlier process.
+                let lost = lost_status(pod, self.kubelet.shared.host_ip, Timestamp::now());
+                let patch = status_diff(pod.status.as_ref(), &lost);
+                plan.writes.extend(patch.map(|patch| Write { kind: Kind::Pod, name: name.clone(), verb: Verb::PatchStatus(patch) }));
+            }
             if pod.metadata.deletion_grace_period_seconds == Some(0) {
                 return;
             }
@@ -198,10 +205,13 @@ impl Driver {
     fn write_pod_status(&self, name: &ObjectName, pod: &Pod, plan: &mut Plan) -> bool {
         let Some(run) = self.kubelet.runs.get(name) else { return false };
         // Nothing is written before every container has reported: one write instead of two, and a pod that was taken over does not flap.
-        let Some(views) = run.views.iter().cloned().collect::<Option<Vec<ContainerView>>>() else { return false };
+        // One that was stopped before it could report has nothing to add.
+        let view = |view: &Option<ContainerView>| view.clone().or_else(|| run.ended.then(ContainerView::default));
+        let Some(views) = run.views.iter().map(view).collect::<Option<Vec<ContainerView>>>() else { return false };
         let host_ip = self.kubelet.shared.host_ip;
         let facts = Facts { views: &views, ip: run.claim.ip, host_ip, started: run.started, now: Timestamp::now() };
-        let patch = status_diff(pod.status.as_ref(), &pod_status(pod, &facts));
+        let status = if run.ended { final_status(pod, &facts) } else { pod_status(pod, &facts) };
+        let patch = status_diff(pod.status.as_ref(), &status);
         let is_said = patch.is_none();
         plan.writes.extend(patch.map(|patch| Write { kind: Kind::Pod, name: name.clone(), verb: Verb::PatchStatus(patch) }));
         is_said

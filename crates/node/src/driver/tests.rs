@@ -69,6 +69,14 @@ impl Bench {
         plans
     }
 
+    /// Hears of a pod that was told to stop until nothing of it runs.
+    async fn ended(&mut self, pod: &str) {
+        while !self.driver.kubelet.runs[&name(pod)].ended {
+            let input = self.inputs.recv().await.unwrap();
+            self.driver.take(input);
+        }
+    }
+
     fn running(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.driver.kubelet.runs.keys().map(|name| name.name.as_str()).collect();
         names.sort_unstable();
@@ -97,10 +105,7 @@ async fn a_full_node_lets_pods_wait_until_there_is_a_place() {
     bench.gone("a");
     bench.plans();
     bench.gone("c");
-    while !bench.driver.kubelet.runs[&name("a")].ended {
-        let input = bench.inputs.recv().await.unwrap();
-        bench.driver.take(input);
-    }
+    bench.ended("a").await;
     bench.plans();
     assert_eq!(bench.running(), ["b", "d"]);
 }
@@ -174,4 +179,37 @@ async fn a_pod_that_its_job_left_is_released() {
         let patch = Verb::Patch(json!({"metadata": {"uid": "a", "finalizers": ["example.com/a"]}}));
         assert_eq!(patches, if released { vec![patch] } else { vec![] });
     }
+}
+
+#[tokio::test]
+async fn a_deleted_pod_that_is_held_is_said_to_have_ended_before_it_is_let_go() {
+    let deleted = json!({"metadata": {
+        "finalizers": ["example.com/a"], "deletionTimestamp": "2026-11-23T05:00:00Z", "deletionGracePeriodSeconds": 30
+    }});
+    let running = json!({"name": "c", "image": "none", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-11-23T05:00:00Z"}}});
+    let before = json!({"status": {"phase": "Running", "podIP": "127.1.128.9", "containerStatuses": [running]}});
+    let phase = |plans: &[(String, Plan)]| {
+        let [Write { verb: Verb::PatchStatus(patch), .. }, Write { verb: Verb::Delete { .. }, .. }] = plans[0].1.writes.as_slice() else {
+            panic!("{plans:?}")
+        };
+        patch["status"]["phase"].clone()
+    };
+    // An earlier process ran it.
+    let mut lost = bench(1);
+    let mut object = deleted.clone();
+    crate::simulation::merge(&mut object, &before);
+    lost.pod("a", 1, &object);
+    assert_eq!(phase(&lost.plans()), "Failed");
+    object["status"]["phase"] = json!("Succeeded");
+    lost.pod("a", 2, &object);
+    assert!(matches!(lost.plans()[0].1.writes.as_slice(), [Write { verb: Verb::Delete { .. }, .. }]), "it had ended");
+    // It never came to run.
+    let mut waiting = bench(1);
+    waiting.pod("a", 1, &json!({}));
+    waiting.plans();
+    waiting.pod("a", 2, &deleted);
+    waiting.plans();
+    waiting.ended("a").await;
+    assert_eq!(phase(&waiting.plans()), "Failed");
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ use crate::events::Recorder;
 use crate::logs::LogStore;
 use crate::meta::ObjectName;
 use crate::workload::{NodeBindPlan, Workload};
-use status::{ContainerView, State, Terminated};
+use status::{ContainerView, Facts, State, Terminated, final_status};
 
 /// What every supervisor needs.
 pub(crate) struct Shared {
@@ -153,6 +153,18 @@ pub(crate) fn grace_period(pod: &Pod) -> Duration {
     let asked = pod.metadata.deletion_grace_period_seconds;
     let seconds = asked.or_else(|| pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(LONGEST_GRACE)
+}
+
+/// How a pod ended that is being deleted and ran in an earlier process only.
+pub(crate) fn lost_status(pod: &Pod, host_ip: Ipv4Addr, now: Timestamp) -> PodStatus {
+    let before = pod.status.clone().unwrap_or_default();
+    let containers = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
+    let known = before.container_statuses.as_deref().unwrap_or_default();
+    let views: Vec<ContainerView> = containers.iter().map(|c| taken_over(known.iter().find(|k| k.name == c.name), now)).collect();
+    let started = before.start_time.as_ref().map_or(now, |time| time.0);
+    let facts = Facts { views: &views, ip: Ipv4Addr::UNSPECIFIED, host_ip, started, now };
+    // It has no other address than the one it had.
+    PodStatus { pod_ip: before.pod_ip, pod_ips: before.pod_ips, ..final_status(pod, &facts) }
 }
 
 /// Where a container stands that another process ran before: whatever ran then has ended with it.

@@ -108,6 +108,15 @@ pub(crate) fn pod_status(pod: &Pod, facts: &Facts<'_>) -> PodStatus {
     }
 }
 
+/// The status of a pod that is being deleted and of which nothing runs: whatever its containers came to, it has ended.
+pub(crate) fn final_status(pod: &Pod, facts: &Facts<'_>) -> PodStatus {
+    let mut status = pod_status(pod, facts);
+    if status.phase.as_deref() != Some("Succeeded") {
+        status.phase = Some("Failed".to_owned());
+    }
+    status
+}
+
 /// The status of a pod for which the node has no place.
 pub(crate) fn unschedulable(pod: &Pod, why: String, now: Timestamp) -> PodStatus {
     let before = pod.status.as_ref();
