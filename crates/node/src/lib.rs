@@ -26,6 +26,7 @@ mod meta;
 mod node_object;
 mod patch;
 mod plan;
+mod pod_template;
 mod queue;
 mod replicaset;
 mod service;

@@ -5,17 +5,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::events;
 use crate::meta::{ObjectName, owner_reference, selects};
-use crate::patch::{status_diff, to_value};
+use crate::patch::status_diff;
 use crate::plan::{Kind, Note, Plan, Verb};
+use crate::pod_template;
 
 /// Pods made or deleted at once; more follow when these are through.
 const BURST: usize = 500;
-/// A generated name is cut so that the suffix fits into a DNS label.
-const LONGEST_BASE: usize = 58;
 
 /// What the controller looks at. `pods` are the set's own.
 pub(crate) struct View<'a> {
@@ -79,30 +77,10 @@ pub(crate) fn rank(pod: &Pod) -> (u8, bool, std::cmp::Reverse<Option<Timestamp>>
 fn create(view: &View<'_>, suffix: &str, plan: &mut Plan) {
     let meta = &view.set.metadata;
     let Some(template) = view.set.spec.as_ref().and_then(|s| s.template.as_ref()) else { return };
-    let own = template.metadata.clone().unwrap_or_default();
-    let mut base = format!("{}-", meta.name.as_deref().unwrap_or_default());
-    let generate_name = base.clone();
-    base.truncate(LONGEST_BASE);
-    let name = ObjectName::new(meta.namespace.clone().unwrap_or_default(), base + suffix);
-    let mut spec = template.spec.clone().unwrap_or_default();
-    // There is one node, so the choice is made; saves a binding per pod.
-    spec.node_name.get_or_insert_with(|| view.node_name.to_owned());
-    let pod = Pod {
-        metadata: ObjectMeta {
-            name: Some(name.name.clone()),
-            generate_name: Some(generate_name),
-            namespace: Some(name.namespace.clone()),
-            labels: own.labels,
-            annotations: own.annotations,
-            finalizers: own.finalizers,
-            owner_references: Some(vec![owner_reference("apps/v1", "ReplicaSet", meta)]),
-            ..Default::default()
-        },
-        spec: Some(spec),
-        status: None,
-    };
-    plan.notes.push(note(view.set, "SuccessfulCreate", format!("Created pod: {}", name.name)));
-    plan.write(Kind::Pod, name, Verb::Create(to_value(&pod)));
+    let owner = owner_reference("apps/v1", "ReplicaSet", meta);
+    let write = pod_template::create(owner, meta.namespace.as_deref().unwrap_or_default(), template, view.node_name, suffix);
+    plan.notes.push(note(view.set, "SuccessfulCreate", format!("Created pod: {}", write.name.name)));
+    plan.writes.push(write);
 }
 
 fn delete(view: &View<'_>, pod: &Pod, plan: &mut Plan) {

@@ -60,7 +60,8 @@ pub(crate) fn reconcile(view: &View<'_>, suffix: impl FnMut() -> String) -> Plan
         None if view.job.metadata.deletion_timestamp.is_some() => pods::Moved::default(),
         None => pods::manage(view, spec, &census, suffix, &mut work),
     };
-    next.active = Some(census.active.len() as i32 + moved.made - moved.ended).filter(|n| *n != 0);
+    // What is only about to be made may be refused; it counts when it is there.
+    next.active = Some(census.active.len() as i32 - moved.ended).filter(|n| *n != 0);
     next.ready = Some(census.ready - moved.ready_ended);
     next.terminating = Some(census.terminating + moved.ended);
     let outcome = outcome.or_else(|| status::success(spec, &census, next.active.unwrap_or(0)));

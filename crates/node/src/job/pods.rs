@@ -6,19 +6,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{JobSpec, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
 
 use super::{BURST, View, is_suspended, note};
 use crate::meta::{ObjectName, owner_reference};
-use crate::patch::to_value;
 use crate::plan::{Kind, Plan, Verb, Write};
+use crate::pod_template;
 use crate::replicaset::{is_active, ready_since};
 
 /// Keeps a pod until its Job has counted it.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
-/// A generated name is cut so that the suffix fits into a DNS label.
-const LONGEST_BASE: usize = 58;
 /// Before the pod that follows a failed one; doubled with each failure up to ten minutes.
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
@@ -51,7 +48,6 @@ struct Backoff {
 /// What became of the pods by this look.
 #[derive(Default)]
 pub(super) struct Moved {
-    pub(super) made: i32,
     pub(super) ended: i32,
     pub(super) ready_ended: i32,
 }
@@ -191,7 +187,7 @@ pub(super) fn manage(view: &View<'_>, spec: &JobSpec, census: &Census<'_>, mut s
         return Moved::default();
     }
     (0..missing).for_each(|_| create(view, spec, &suffix(), plan));
-    Moved { made: missing as i32, ..Moved::default() }
+    Moved::default()
 }
 
 fn delete<'a>(view: &View<'_>, pods: impl Iterator<Item = &'a Pod>, plan: &mut Plan) -> Moved {
@@ -206,31 +202,12 @@ fn delete<'a>(view: &View<'_>, pods: impl Iterator<Item = &'a Pod>, plan: &mut P
     moved
 }
 
-fn create(view: &View<'_>, job: &JobSpec, suffix: &str, plan: &mut Plan) {
-    let meta = &view.job.metadata;
-    let own = job.template.metadata.clone().unwrap_or_default();
-    let generate_name = format!("{}-", meta.name.as_deref().unwrap_or_default());
-    let mut base = generate_name.clone();
-    base.truncate(LONGEST_BASE);
-    let name = ObjectName::new(meta.namespace.clone().unwrap_or_default(), base + suffix);
-    let mut spec = job.template.spec.clone().unwrap_or_default();
-    // There is one node, so the choice is made; saves a binding per pod.
-    spec.node_name.get_or_insert_with(|| view.node_name.to_owned());
-    let finalizers = own.finalizers.into_iter().flatten().chain([TRACKING.to_owned()]).collect();
-    let pod = Pod {
-        metadata: ObjectMeta {
-            name: Some(name.name.clone()),
-            generate_name: Some(generate_name),
-            namespace: Some(name.namespace.clone()),
-            labels: own.labels,
-            annotations: own.annotations,
-            finalizers: Some(finalizers),
-            owner_references: Some(vec![owner_reference("batch/v1", "Job", meta)]),
-            ..Default::default()
-        },
-        spec: Some(spec),
-        status: None,
-    };
-    plan.notes.push(note(view.job, false, "SuccessfulCreate", format!("Created pod: {}", name.name)));
-    plan.write(Kind::Pod, name, Verb::Create(to_value(&pod)));
+fn create(view: &View<'_>, spec: &JobSpec, suffix: &str, plan: &mut Plan) {
+    let owner = owner_reference("batch/v1", "Job", &view.job.metadata);
+    let namespace = view.job.metadata.namespace.as_deref().unwrap_or_default();
+    let mut template = spec.template.clone();
+    template.metadata.get_or_insert_default().finalizers.get_or_insert_default().push(TRACKING.to_owned());
+    let write = pod_template::create(owner, namespace, &template, view.node_name, suffix);
+    plan.notes.push(note(view.job, false, "SuccessfulCreate", format!("Created pod: {}", write.name.name)));
+    plan.writes.push(write);
 }

@@ -243,3 +243,13 @@ fn what_is_not_done_is_not_begun() {
     let job: Job = serde_json::from_value(world.job).unwrap();
     assert_eq!(not_done(&job.spec.unwrap()), ["completionMode: Indexed", "successPolicy"]);
 }
+
+#[test]
+fn a_pod_that_could_not_be_made_is_not_counted() {
+    let mut world = World::with(json!({"completions": 3, "parallelism": 3}));
+    // The status with the start, and one of three pods; another is refused.
+    world.look(2);
+    assert_eq!((world.numbers()[0], world.pods.len()), (0, 1));
+    world.settle();
+    assert_eq!((world.numbers()[0], world.pods.len()), (3, 3));
+}
