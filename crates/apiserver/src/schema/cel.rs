@@ -6,7 +6,7 @@ use kube_cel::cel::common::ast::{Expr, operators};
 use kube_cel::cel::{Context, ExecutionError, IdedExpr, Value as Cel, objects::OptionalValue};
 use serde_json::{Map, Value};
 
-use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, expression::Lazy, old, path::Path, work};
+use super::{Additional, FieldError, Node, Type, cel_functions, cel_value, error, expression::Lazy, meter, old, path::Path, work};
 
 /// Longest result of a `messageExpression`, as in kube-apiserver.
 const MAX_MESSAGE: usize = 5 * 1024;
@@ -75,7 +75,8 @@ impl Rule {
     /// What `messageExpression` says, if it says something usable.
     fn computed_message(&self, scope: &Context<'_>) -> Option<String> {
         let program = self.message_program.as_ref()?.get().ok()?;
-        let Ok(Cel::String(message)) = scope.resolve(&program.parsed) else { return None };
+        let said = meter::admit(scope, &program.parsed).and_then(|()| scope.resolve(program.metered()));
+        let Ok(Cel::String(message)) = said else { return None };
         let message = message.trim();
         (!message.is_empty() && message.len() <= MAX_MESSAGE && !message.contains('\n')).then(|| message.to_owned())
     }
@@ -96,12 +97,14 @@ thread_local! {
 
 /// Whether an expression without variables has a value.
 pub(super) fn is_valid(expression: &IdedExpr) -> bool {
+    meter::begin(work::BUDGET);
     FUNCTIONS.with(|functions| functions.resolve(expression).is_ok())
 }
 
 /// Evaluates the rules of a whole object.
 pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     BUDGET.set(work::BUDGET);
+    meter::begin(work::BUDGET);
     FUNCTIONS.with(|functions| {
         let at = At { value: object, old, unchanged: false };
         walk(functions, root, at, &mut Path::root(), errors);
@@ -182,12 +185,19 @@ fn check_rule(rule: &Rule, node: &Node, at: At<'_>, scope: &Context<'_>, path: &
     if (expression.uses_old && at.old.is_none() && !rule.optional_old_self) || (at.unchanged && !expression.uses_old) {
         return;
     }
+    let too_much = "validation failed due to running out of cost budget, no further validation rules will be run";
+    if meter::is_spent() {
+        return;
+    }
     let Some(left) = BUDGET.get().checked_sub(work::bound(expression.loops, [Some(at.value), at.old])) else {
-        let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
-        return errors.push(broken(detail.to_owned()));
+        return errors.push(broken(too_much.to_owned()));
     };
     BUDGET.set(left);
-    match scope.resolve(&expression.parsed) {
+    let said = meter::admit(scope, &expression.parsed).and_then(|()| scope.resolve(expression.metered()));
+    if meter::is_spent() {
+        return errors.push(broken(too_much.to_owned()));
+    }
+    match said {
         Ok(Cel::Bool(true)) => {}
         Ok(Cel::Bool(false)) => errors.push(rule.failure(node, at.value, scope, path)),
         Ok(_) => errors.push(broken(format!("result is not a bool evaluating rule: {}", rule.named()))),

@@ -12,7 +12,7 @@ use kube_cel::{
 };
 
 use super::pattern::Pattern;
-use super::{cel_macros, expression};
+use super::{cel_macros, expression, meter};
 
 /// Patterns kept per thread. Rules have a few dozen; a rule could also build patterns from values, so there is a bound.
 const MAX_PATTERNS: usize = 256;
@@ -36,6 +36,7 @@ pub(super) fn context() -> Context<'static> {
     context.add_function("bool", bool);
     context.add_function(expression::OPT_SELECT, select_optional);
     cel_macros::add(&mut context);
+    meter::add(&mut context);
     context
 }
 
@@ -92,6 +93,8 @@ fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, 
         if let Some(found) = patterns.get(&pattern) {
             return Ok(found.matches(&text));
         }
+        // About the time of compiling a small one.
+        meter::pay(1000 + 10 * pattern.len() as u64, 0)?;
         let compiled = Pattern::new(&pattern).map_err(|e| ExecutionError::function_error("matches", e))?;
         if patterns.len() >= MAX_PATTERNS {
             patterns.clear();
@@ -106,6 +109,7 @@ fn range(end: i64) -> Result<Cel, ExecutionError> {
     if end > MAX_RANGE {
         return Err(ExecutionError::function_error("lists.range", format!("{end} is more than {MAX_RANGE}")));
     }
+    meter::pay(end.unsigned_abs(), 0)?;
     Ok(Cel::List(Arc::new((0..end).map(Cel::Int).collect())))
 }
 

@@ -13,7 +13,7 @@ use kube_cel::cel::{
 };
 use parking_lot::Mutex;
 
-use super::cel_macros;
+use super::{cel_macros, meter};
 
 /// Longest expression that is read; the longest of Gateway API and Envoy Gateway have about 1,000 bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -41,6 +41,14 @@ pub(super) struct Expression {
     pub(super) uses_old: bool,
     /// How many loops stand inside each other at most.
     pub(super) loops: u32,
+    metered: OnceLock<IdedExpr>,
+}
+
+impl Expression {
+    /// What is evaluated: its loops pay for each round.
+    pub(super) fn metered(&self) -> &IdedExpr {
+        if self.loops == 0 { &self.parsed } else { self.metered.get_or_init(|| meter::metered(&self.parsed)) }
+    }
 }
 
 impl Lazy {
@@ -94,7 +102,7 @@ fn parse(source: &str) -> Result<Expression, String> {
     }
     rename_selections(&mut parsed);
     let uses_old = ExpressionReferences::has_variable(&parsed.references(), "oldSelf");
-    Ok(Expression { parsed, uses_old, loops })
+    Ok(Expression { parsed, uses_old, loops, metered: OnceLock::new() })
 }
 
 /// Depth of an expression, and how many loops are inside each other, found without recursion. What cannot be evaluated is an error.
@@ -112,7 +120,8 @@ fn measure(root: &IdedExpr) -> Result<(usize, u32), String> {
         };
         let loops = above + u32::from(is_loop);
         (deepest, most) = (deepest.max(depth), most.max(loops));
-        children(expression, |child| open.push((child, depth + 1, loops)));
+        // To evaluate a loop, a level more is put into it.
+        children(expression, |child| open.push((child, depth + 1 + usize::from(is_loop), loops)));
     }
     Ok((deepest, most))
 }
@@ -130,32 +139,35 @@ pub(super) fn children<'e>(expression: &'e IdedExpr, mut push: impl FnMut(&'e Id
     }
 }
 
-/// The cel crate takes `a.?b` for an error where there is no `b`: a function of ours does it.
-fn rename_selections(expression: &mut IdedExpr) {
+/// The same, to change them.
+pub(super) fn children_mut(expression: &mut IdedExpr, change: &mut impl FnMut(&mut IdedExpr)) {
     match &mut expression.expr {
-        Expr::Call(call) => {
-            if call.func_name == operators::OPT_SELECT {
-                OPT_SELECT.clone_into(&mut call.func_name);
-            }
-            call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(rename_selections);
-        }
-        Expr::Select(select) => rename_selections(&mut select.operand),
-        Expr::List(list) => list.elements.iter_mut().for_each(rename_selections),
+        Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(change),
+        Expr::Select(select) => change(&mut select.operand),
+        Expr::List(list) => list.elements.iter_mut().for_each(change),
         Expr::Comprehension(c) => {
-            [&mut c.iter_range, &mut c.accu_init, &mut c.loop_cond, &mut c.loop_step, &mut c.result]
-                .into_iter()
-                .for_each(rename_selections);
+            [&mut c.iter_range, &mut c.accu_init, &mut c.loop_cond, &mut c.loop_step, &mut c.result].into_iter().for_each(change);
         }
         Expr::Map(map) => {
             for entry in &mut map.entries {
                 if let EntryExpr::MapEntry(entry) = &mut entry.expr {
-                    rename_selections(&mut entry.key);
-                    rename_selections(&mut entry.value);
+                    change(&mut entry.key);
+                    change(&mut entry.value);
                 }
             }
         }
         Expr::Struct(_) | Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
     }
+}
+
+/// The cel crate takes `a.?b` for an error where there is no `b`: a function of ours does it.
+fn rename_selections(expression: &mut IdedExpr) {
+    if let Expr::Call(call) = &mut expression.expr
+        && call.func_name == operators::OPT_SELECT
+    {
+        OPT_SELECT.clone_into(&mut call.func_name);
+    }
+    children_mut(expression, &mut rename_selections);
 }
 
 fn entry_parts<'e>(entry: &'e EntryExpr, push: &mut impl FnMut(&'e IdedExpr)) {

@@ -15,6 +15,7 @@ mod expression;
 pub(crate) mod format;
 mod junctors;
 mod lists;
+mod meter;
 mod node;
 mod number;
 mod old;
