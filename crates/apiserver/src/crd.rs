@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::builtin;
 use crate::object::{ObjectExt, now};
 use crate::schema::{FieldError, Structural};
+use crate::texts::Room;
 pub(crate) use warnings::warnings;
 
 const APPROVED: &str = "/metadata/annotations/api-approved.kubernetes.io";
@@ -150,7 +151,7 @@ fn stored_versions(crd: &Value) -> Vec<FieldError> {
 
 /// What is wrong with the schemas, and with the rules in them.
 fn schemas(crd: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+    let (mut errors, mut room) = (Vec::new(), Room::default());
     let only = versions(crd).count() == 1;
     for (index, version) in versions(crd).enumerate() {
         let schema = version.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null);
@@ -162,7 +163,7 @@ fn schemas(crd: &Value) -> Vec<FieldError> {
             continue;
         }
         match Structural::from_json(schema) {
-            Ok(structural) => errors.extend(rules::check(schema, &structural.root, &format!("{path}.openAPIV3Schema"))),
+            Ok(structural) => errors.extend(rules::check(schema, &structural.root, &format!("{path}.openAPIV3Schema"), &mut room)),
             Err(problem) => errors.push(FieldError {
                 reason: "FieldValueInvalid",
                 field: format!("spec.versions[{index}].schema.openAPIV3Schema"),

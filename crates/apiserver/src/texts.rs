@@ -6,21 +6,41 @@ const MOST: usize = 1_000;
 /// Bytes of texts from which on no more are kept.
 const LARGEST: usize = 256 * 1024;
 
+/// Counts what is told.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    count: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Whether one more may be told.
+    pub(crate) fn is_left(&self) -> bool {
+        self.count < MOST && self.bytes < LARGEST
+    }
+
+    /// One more was told.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
+
 /// The first of some texts, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     list: Vec<String>,
-    bytes: usize,
+    room: Room,
 }
 
 impl Texts {
     /// Keeps one more, unless there are enough.
     pub(crate) fn push(&mut self, text: impl FnOnce() -> String) {
-        if self.list.len() >= MOST || self.bytes >= LARGEST {
+        if !self.room.is_left() {
             return;
         }
         let text = text();
-        self.bytes += text.len();
+        self.room.take(text.len());
         self.list.push(text);
     }
 

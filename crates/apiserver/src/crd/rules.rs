@@ -4,12 +4,26 @@ use serde_json::{Value, json};
 
 use crate::schema::typing::{Place, Purpose, check as check_types};
 use crate::schema::{FieldError, ListType, Node};
+use crate::texts::Room;
 
-/// What is wrong with the rules below `schema`, of which `node` is the parsed form. Types come first and changes later, as they are read.
-pub(super) fn check(schema: &Value, node: &Node, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    walk(At { schema, node, resource: true, lost: None }, path, &mut errors);
-    errors
+/// What is wrong with the rules below `schema`, of which `node` is the parsed form, as far as there is room to tell it. Types come first and
+/// changes later, as they are read.
+pub(super) fn check(schema: &Value, node: &Node, path: &str, room: &mut Room) -> Vec<FieldError> {
+    let mut found = Found { errors: Vec::new(), room };
+    walk(At { schema, node, resource: true, lost: None }, path, &mut found);
+    found.errors
+}
+
+struct Found<'a> {
+    errors: Vec<FieldError>,
+    room: &'a mut Room,
+}
+
+impl Found<'_> {
+    fn push(&mut self, error: FieldError) {
+        self.room.take(error.field.len() + error.message.len());
+        self.errors.push(error);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -22,52 +36,55 @@ struct At<'a> {
     lost: Option<&'a str>,
 }
 
-fn walk(at: At<'_>, path: &str, errors: &mut Vec<FieldError>) {
+fn walk(at: At<'_>, path: &str, found: &mut Found<'_>) {
     let At { schema, node, lost, .. } = at;
-    if !node.deep.rules {
+    if !node.deep.rules || !found.room.is_left() {
         return;
     }
     let embedded = |child: &Node| child.embedded;
     if let Some(child) = node.additional.schema() {
         let schema = &schema["additionalProperties"];
-        walk(At { schema, node: child, resource: embedded(child), lost }, &format!("{path}.additionalProperties"), errors);
+        walk(At { schema, node: child, resource: embedded(child), lost }, &format!("{path}.additionalProperties"), found);
     }
     let atomic = if node.atomic_map { lost.or(Some(path)) } else { lost };
     for (name, child) in &node.properties {
         let schema = &schema["properties"][&**name];
-        walk(At { schema, node: child, resource: embedded(child), lost: atomic }, &format!("{path}.properties[{name}]"), errors);
+        walk(At { schema, node: child, resource: embedded(child), lost: atomic }, &format!("{path}.properties[{name}]"), found);
     }
     if let Some(child) = &node.items {
         let lost = if matches!(node.list, ListType::Map(_)) { lost } else { lost.or(Some(path)) };
-        walk(At { schema: &schema["items"], node: child, resource: embedded(child), lost }, &format!("{path}.items"), errors);
+        walk(At { schema: &schema["items"], node: child, resource: embedded(child), lost }, &format!("{path}.items"), found);
     }
     for (index, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
-        check_rule(at, rule, &format!("{path}.x-kubernetes-validations[{index}]"), errors);
+        if !found.room.is_left() {
+            return;
+        }
+        check_rule(at, rule, &format!("{path}.x-kubernetes-validations[{index}]"), found);
     }
 }
 
-fn check_rule(at: At<'_>, rule: &Value, path: &str, errors: &mut Vec<FieldError>) {
+fn check_rule(at: At<'_>, rule: &Value, path: &str, found: &mut Found<'_>) {
     let place = Place { node: at.node, resource: at.resource, optional_old: rule["optionalOldSelf"] == true };
     let text = |key: &str| rule[key].as_str().unwrap_or_default();
     let rule_itself = check_types(place, text("rule"), Purpose::Rule);
     // Of a rule that cannot be used, nobody knows what it uses; its message is not looked at.
     let uses_old = rule_itself.as_ref().is_ok_and(|uses_old| *uses_old);
     match rule_itself {
-        Err(problem) => errors.push(refused(rule, "rule", path, &problem)),
+        Err(problem) => found.push(refused(rule, "rule", path, &problem)),
         Ok(_) if text("messageExpression").is_empty() => {}
         Ok(_) => {
             if let Err(problem) = check_types(place, text("messageExpression"), Purpose::Message) {
-                errors.push(refused(rule, "messageExpression", path, &problem));
+                found.push(refused(rule, "messageExpression", path, &problem));
             }
         }
     }
     if let Some(lost) = at.lost.filter(|_| uses_old) {
         let detail = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}");
-        errors.push(FieldError::invalid(format!("{path}.rule"), &rule["rule"], &detail));
+        found.push(FieldError::invalid(format!("{path}.rule"), &rule["rule"], &detail));
     }
     if !uses_old && !rule["optionalOldSelf"].is_null() {
         let detail = "may not be set if oldSelf is not used in rule";
-        errors.push(FieldError::invalid(format!("{path}.optionalOldSelf"), &rule["optionalOldSelf"], detail));
+        found.push(FieldError::invalid(format!("{path}.optionalOldSelf"), &rule["optionalOldSelf"], detail));
     }
 }
 
@@ -89,7 +106,7 @@ mod tests {
 
     fn said(schema: &Value) -> Vec<String> {
         let node = Node::parse(schema).unwrap();
-        check(schema, &node, "s").iter().map(|e| format!("{}: {}", e.field, e.message)).collect()
+        check(schema, &node, "s", &mut Room::default()).iter().map(|e| format!("{}: {}", e.field, e.message)).collect()
     }
 
     #[test]
@@ -117,5 +134,15 @@ mod tests {
             assert!(found.starts_with(start), "{found}");
         }
         assert!(found[1].contains("}: compilation failed: ERROR: "), "{}", found[1]);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_told_of_rules() {
+        let rule = format!("{} == ''", vec!["self.gone"; 600].join(" + "));
+        let rules = vec![json!({ "rule": rule }); 400];
+        let found = said(&json!({"type": "object", "properties": {"a": {"type": "object", "x-kubernetes-validations": rules}}}));
+        assert!(!found.is_empty() && found.iter().map(String::len).sum::<usize>() < 512 * 1024, "{}", found.len());
+        let many = vec![json!({ "rule": "self.gone" }); 2000];
+        assert!(said(&json!({"type": "object", "x-kubernetes-validations": many})).len() <= 1000);
     }
 }

@@ -6,6 +6,9 @@ use kube_cel::cel::parser::Parser;
 
 /// Most problems that are told of one expression.
 const MOST: usize = 100;
+/// Characters of a longer line that are shown, so many of them before the place.
+const SHOWN: usize = 200;
+const BEFORE: usize = 80;
 
 /// A line, from 1, and a column, from 0, in characters.
 type Place = (usize, usize);
@@ -45,8 +48,26 @@ fn shown(source: &str, (line, column): Place, problem: &str) -> String {
     let mut text = format!("ERROR: <input>:{line}:{}: {problem}", column + 1);
     let Some(snippet) = source.split('\n').nth(line - 1) else { return text };
     let mark = |c: char, narrow, wide| if c.is_ascii() { narrow } else { wide };
-    let dots: String = snippet.chars().take(column).map(|c| mark(c, '.', '\u{ff0e}')).collect();
-    let here = snippet.chars().nth(column).map_or('^', |c| mark(c, '^', '\u{ff3e}'));
-    let _ = write!(text, "\n | {}\n | {dots}{here}", snippet.replace('\t', " "));
+    let start = if snippet.chars().count() > SHOWN { column.saturating_sub(BEFORE) } else { 0 };
+    let shown: String = snippet.chars().skip(start).take(SHOWN).map(|c| if c == '\t' { ' ' } else { c }).collect();
+    let dots: String = shown.chars().take(column - start).map(|c| mark(c, '.', '\u{ff0e}')).collect();
+    let here = shown.chars().nth(column - start).map_or('^', |c| mark(c, '^', '\u{ff3e}'));
+    let _ = write!(text, "\n | {shown}\n | {dots}{here}");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_lines_a_part_is_shown() {
+        assert_eq!(shown("\ta + b", (1, 3), "bad"), "ERROR: <input>:1:4: bad\n |  a + b\n | ...^");
+        let long = format!("{}?{}", "a".repeat(4000), "b".repeat(4000));
+        let said = shown(&long, (1, 4000), "bad");
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[0], "ERROR: <input>:1:4001: bad");
+        assert_eq!(lines[1], format!(" | {}?{}", "a".repeat(80), "b".repeat(119)));
+        assert_eq!(lines[2], format!(" | {}^", ".".repeat(80)));
+    }
 }
