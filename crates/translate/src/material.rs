@@ -92,8 +92,8 @@ fn secret_field(object: &Value, key: &str) -> Option<Vec<u8>> {
     let text = |part: &str| object.get(part)?.get(key)?.as_str().filter(|it| !it.is_empty());
     match (text("stringData"), text("data")) {
         (Some(plain), _) => Some(plain.as_bytes().to_vec()),
-        // What is not base64 is no PEM either, and will be told as such.
-        (None, Some(encoded)) => Some(STANDARD.decode(encoded).unwrap_or_else(|_| b"?".to_vec())),
+        // Line breaks are no fault in it, to Go. What is not base64 is no PEM either, and will be told as such.
+        (None, Some(encoded)) => Some(STANDARD.decode(encoded.replace(['\n', '\r'], "")).unwrap_or_else(|_| b"?".to_vec())),
         (None, None) => None,
     }
 }

@@ -259,3 +259,10 @@ fn what_must_stay_stays() {
         ["spec.clusterIPs[0]: Invalid value: [\"10.96.1.1\"]: may not change once set"]
     );
 }
+
+#[test]
+fn bytes_are_kept_without_their_line_breaks() {
+    let mut secret = json!({"data": {"a": "QUJD\r\nREVG\n"}});
+    kind("Secret").decode_check(&mut secret).unwrap();
+    assert_eq!(secret, json!({"data": {"a": "QUJDREVG"}}));
+}

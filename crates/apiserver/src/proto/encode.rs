@@ -53,7 +53,11 @@ fn value(entry: &Entry, number: u64, value: &Value, out: &mut Vec<u8>, depth: us
     let wrong = || mismatch(entry);
     match entry.kind {
         Kind::Text => put_bytes(out, number, value.as_str().ok_or_else(wrong)?.as_bytes()),
-        Kind::Bytes => put_bytes(out, number, &STANDARD.decode(value.as_str().ok_or_else(wrong)?).map_err(|_| wrong())?),
+        // Earlier versions kept base64 as it came, with line breaks.
+        Kind::Bytes => {
+            let base64 = value.as_str().ok_or_else(wrong)?.replace(['\n', '\r'], "");
+            put_bytes(out, number, &STANDARD.decode(base64).map_err(|_| wrong())?);
+        }
         Kind::Integer => {
             put_varint(out, number << 3);
             put_varint(out, integer(value).ok_or_else(wrong)?.cast_unsigned());

@@ -37,6 +37,11 @@ fn data_is_base64() {
     let object = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": STANDARD.encode(A), "tls.key": STANDARD.encode(A_KEY) } });
     let name = ObjectName::new("ns", "cert");
     assert_eq!(Secret::read(&name, &object), secret(A, A_KEY));
+    let lines = |text: &str| {
+        STANDARD.encode(text).as_bytes().chunks(76).flat_map(|line| [line, b"\r\n"].concat()).map(char::from).collect::<String>()
+    };
+    let object = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": lines(A), "tls.key": lines(A_KEY) } });
+    assert_eq!(Secret::read(&name, &object), secret(A, A_KEY), "Go passes over line breaks in base64");
     let object = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": "not base64!", "tls.key": "?" } });
     assert!(matches!(Secret::read(&name, &object).pair, Pair::Unusable(_)));
 }
