@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use base64::Engine;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::quantity;
 use crate::schema::{Additional, Node, Type, text};
@@ -112,6 +112,10 @@ impl Decoder {
                 let Some(child) = node.items.as_deref() else { return Ok(()) };
                 let len = self.path.len();
                 for (index, item) in items.iter_mut().enumerate() {
+                    if item.is_null() {
+                        *item = zero(child);
+                        continue;
+                    }
                     self.path.push_str(&format!("[{index}]"));
                     self.value(child, item)?;
                     self.path.truncate(len);
@@ -212,6 +216,23 @@ impl Decoder {
             wanted: go_type(node),
             special: None,
         }
+    }
+}
+
+/// What Go reads for a null in a list.
+fn zero(node: &Node) -> Value {
+    if node.definition.as_deref() == Some(quantity::DEFINITION) {
+        return Value::from("0");
+    }
+    match node.kind {
+        Type::Any => Value::Null,
+        // What holds any JSON holds a null as well.
+        Type::Object if node.preserve => Value::Null,
+        Type::Array => Value::Array(Vec::new()),
+        Type::Object => Value::Object(Map::new()),
+        Type::String => Value::from(""),
+        Type::Boolean => Value::Bool(false),
+        Type::Integer | Type::Number | Type::IntOrString => Value::from(0),
     }
 }
 

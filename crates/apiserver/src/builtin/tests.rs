@@ -266,3 +266,17 @@ fn bytes_are_kept_without_their_line_breaks() {
     kind("Secret").decode_check(&mut secret).unwrap();
     assert_eq!(secret, json!({"data": {"a": "QUJDREVG"}}));
 }
+
+#[test]
+fn a_null_in_a_list_is_what_go_reads_for_it() {
+    let mut pod = json!({"metadata": {"finalizers": [null]}, "spec": {
+        "containers": [{"args": ["-c", null]}, null], "securityContext": {"supplementalGroups": [null, 5]}, "tolerations": null}});
+    kind("Pod").decode_check(&mut pod).unwrap();
+    let spec = json!({"containers": [{"args": ["-c", ""]}, {}], "securityContext": {"supplementalGroups": [0, 5]}});
+    assert_eq!(pod, json!({"metadata": {"finalizers": [""]}, "spec": spec}));
+    // Any JSON can be a value that a schema allows.
+    let schema = json!({"openAPIV3Schema": {"enum": [null], "properties": {"a": {"enum": [null, 1]}}}});
+    let mut crd = json!({"spec": {"versions": [{"schema": schema}]}});
+    kind("CustomResourceDefinition").decode_check(&mut crd).unwrap();
+    assert_eq!(crd["spec"]["versions"][0]["schema"], schema);
+}

@@ -52,6 +52,13 @@ fn mismatch(entry: &Entry) -> String {
 fn value(entry: &Entry, number: u64, value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
     let wrong = || mismatch(entry);
     match entry.kind {
+        // Earlier versions kept nulls in lists; Go reads the zero value.
+        Kind::Text | Kind::Bytes if value.is_null() => put_bytes(out, number, &[]),
+        Kind::Integer | Kind::Boolean if value.is_null() => {
+            put_varint(out, number << 3);
+            put_varint(out, 0);
+        }
+        Kind::Double if value.is_null() => put_fixed64(out, number, 0),
         Kind::Text => put_bytes(out, number, value.as_str().ok_or_else(wrong)?.as_bytes()),
         // Earlier versions kept base64 as it came, with line breaks.
         Kind::Bytes => {
@@ -83,6 +90,8 @@ fn integer(value: &Value) -> Option<i64> {
 /// A message that is a field; some have a JSON form of their own. None when the value is of no form that the message has.
 fn nested(name: &str, value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<Option<()>, String> {
     match (name, value) {
+        ("runtime.RawExtension" | "meta.FieldsV1" | "apiextensions.JSON", raw) => put_bytes(out, 1, raw.to_string().as_bytes()),
+        (_, Value::Null) => {}
         ("meta.Time", Value::String(text)) => return Ok(time(text, false, out)),
         ("meta.MicroTime", Value::String(text)) => return Ok(time(text, true, out)),
         ("resource.Quantity", Value::String(text)) => put_bytes(out, 1, text.as_bytes()),
@@ -97,7 +106,6 @@ fn nested(name: &str, value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<
             put_varint(out, 2 << 3);
             put_varint(out, number.cast_unsigned());
         }
-        ("runtime.RawExtension" | "meta.FieldsV1" | "apiextensions.JSON", raw) => put_bytes(out, 1, raw.to_string().as_bytes()),
         ("authentication.ExtraValue" | "authorization.ExtraValue", Value::Array(items)) => {
             items.iter().filter_map(Value::as_str).for_each(|item| put_bytes(out, 1, item.as_bytes()));
         }

@@ -228,3 +228,16 @@ fn no_field_of_a_built_in_kind_is_left_out() {
     assert!(gaps.is_empty(), "{gaps:#?}");
     assert!(seen.len() > 150, "the kinds have more messages than {}", seen.len());
 }
+
+#[test]
+fn what_older_versions_kept_has_a_form_too() {
+    let again = |object: Value| decode(&encode(&object).unwrap()).unwrap();
+    let secret = json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}, "data": {"a": "QUJD\r\nREVG\n"}});
+    assert_eq!(again(secret)["data"], json!({"a": "QUJDREVG"}));
+    let spec = json!({"containers": [{"name": "c", "args": ["-c", null]}, null], "securityContext": {"supplementalGroups": [null, 5]}});
+    let pod = again(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p"}, "spec": spec}));
+    assert_eq!(
+        pod["spec"],
+        json!({"containers": [{"name": "c", "args": ["-c", ""]}, {}], "securityContext": {"supplementalGroups": [0, 5]}})
+    );
+}
