@@ -146,7 +146,8 @@ fn in_protobuf(writer: &Writer, kind: &str, version: &str, meta: &Value, objects
     for object in objects {
         json.clear();
         writer.write(object, &mut json);
-        list.push(&serde_json::from_slice(&json).map_err(|error| error.to_string())?)?;
+        let named = |error: String| format!("{}/{}: {error}", object.namespace(), object.name());
+        list.push(&serde_json::from_slice(&json).map_err(|error| named(error.to_string()))?).map_err(named)?;
     }
     Ok(Reply::bytes(200, proto::MEDIA_TYPE, list.finish()))
 }

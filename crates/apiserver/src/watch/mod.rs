@@ -272,17 +272,24 @@ impl Watch {
                 let version = line.version.to_string();
                 return match table(&self.api, &self.resource, meta, &self.query, &version, &mut std::iter::once(&*object), head) {
                     Ok(table) => event(self.accept.form, kind, &table),
-                    Err(error) => {
-                        self.ended = true;
-                        self.lines.clear();
-                        event(self.accept.form, "ERROR", &error.body())
-                    }
+                    Err(error) => self.fail(&error),
                 };
             }
             Shape::Partial(meta) => Writer::metadata(meta),
             Shape::Object | Shape::Discovery(_) => Writer::whole(&self.resource),
         };
-        written(self.accept.form, kind, object.json_size(), |json| writer.write(&object, json))
+        written(self.accept.form, kind, object.json_size(), |json| writer.write(&object, json)).unwrap_or_else(|error| {
+            let (namespace, name) = (object.namespace(), object.name());
+            tracing::warn!(namespace, name, error, "an event could not be written in protobuf");
+            self.fail(&ApiError::internal(format!("protobuf: {namespace}/{name}: {error}")))
+        })
+    }
+
+    /// The last event: what cannot be told is not passed over, else the client would go on without knowing of it.
+    fn fail(&mut self, error: &ApiError) -> Bytes {
+        self.ended = true;
+        self.lines.clear();
+        event(self.accept.form, "ERROR", &error.body())
     }
 
     /// A version to come back with. `initial`: everything that was there at the beginning has been told.
@@ -303,28 +310,23 @@ impl Watch {
 }
 
 fn event(form: Form, kind: &str, object: &impl Serialize) -> Bytes {
-    // Maps of text to JSON: nothing in it can fail.
-    written(form, kind, 0, |line| drop(serde_json::to_writer(line, object)))
+    // Maps of text to JSON, and in protobuf a status or a version under a kind that has a message: nothing in it can fail.
+    written(form, kind, 0, |line| drop(serde_json::to_writer(line, object))).unwrap_or_default()
 }
 
-/// A line whose object is written by `object`, in about `size` bytes; or what it says in protobuf.
-fn written(form: Form, kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+/// A line whose object is written by `object`, in about `size` bytes; or what it says in protobuf. The error says what has no form there.
+fn written(form: Form, kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Result<Bytes, String> {
     if form == Form::Protobuf {
-        return in_protobuf(kind, size, object).unwrap_or_default().into();
+        let mut json = Vec::with_capacity(size);
+        object(&mut json);
+        let value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+        return Ok(proto::watch_event(kind, &value)?.into());
     }
     let mut line = Vec::with_capacity(size + 64);
     line.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":").as_bytes());
     object(&mut line);
     line.extend_from_slice(b"}\n");
-    line.into()
-}
-
-/// None for what has no message, of which a watch in protobuf tells nothing.
-fn in_protobuf(kind: &str, size: usize, object: impl FnOnce(&mut Vec<u8>)) -> Option<Vec<u8>> {
-    let mut json = Vec::with_capacity(size);
-    object(&mut json);
-    let value = serde_json::from_slice(&json).ok()?;
-    proto::watch_event(kind, &value).inspect_err(|error| tracing::warn!(error, "an event could not be written in protobuf")).ok()
+    Ok(line.into())
 }
 
 #[cfg(test)]
