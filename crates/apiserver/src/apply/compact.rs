@@ -74,6 +74,14 @@ impl Managed {
         self.entries().iter().map(|kept| kept.fields.len() + 192).sum()
     }
 
+    /// Whether both are the same in memory, not only equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// Takes `managedFields` out of an object's metadata.
     pub(crate) fn take_from(object: &mut Value) -> Option<Value> {
         object.get_mut("metadata")?.as_object_mut()?.shift_remove("managedFields")

@@ -29,7 +29,12 @@ pub(crate) struct Event {
 
 impl Event {
     pub(crate) fn new(previous: Option<Arc<Stored>>, object: Arc<Stored>, deleted: bool) -> Self {
-        let size = object.size() + previous.as_ref().map_or(0, |previous| previous.size());
+        let mut size = object.size() + object.managed.size();
+        if let Some(previous) = &previous {
+            // Their owners are one text when the change left them alone.
+            let owners = if previous.managed.is(&object.managed) { 0 } else { previous.managed.size() };
+            size += previous.size() + owners;
+        }
         Self { version: object.version, previous, object, deleted, size }
     }
 }

@@ -129,7 +129,7 @@ impl Stored {
         self.deleting
     }
 
-    /// Bytes that keeping it takes, about.
+    /// Bytes that keeping it takes, about, without `managed`, which others may hold too.
     pub(super) fn size(&self) -> usize {
         self.text.len() + FIXED
     }

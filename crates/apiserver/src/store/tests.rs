@@ -110,3 +110,18 @@ fn damage_is_an_error_not_a_panic() {
     std::fs::OpenOptions::new().write(true).open(&cut).unwrap().set_len(length / 3).unwrap();
     assert!(matches!(Store::open(&cut), Err(OpenError::Damaged(..))));
 }
+
+#[test]
+fn an_event_counts_the_owners_that_it_holds() {
+    let fields = json!({"f:data": {"f:".to_owned() + &"k".repeat(10_000): {}}});
+    let entry = json!([{"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+    let managed = || Managed::new(&crate::apply::Managers::from_value(&entry).unwrap());
+    let stored = |managed: &Managed| Arc::new(Stored::new(object("a", "1"), managed.clone(), 1).unwrap());
+    let (first, second) = (managed(), managed());
+    let bare = Event::new(None, stored(&Managed::default()), false).size;
+    let made = Event::new(None, stored(&first), false).size;
+    assert!(made > bare + 10_000, "{made}");
+    // Once for both, when both hold the same.
+    assert_eq!(Event::new(Some(stored(&first)), stored(&first), false).size, made + bare);
+    assert_eq!(Event::new(Some(stored(&first)), stored(&second), false).size, 2 * made);
+}
