@@ -35,6 +35,8 @@ use crate::apply::Managed;
 const QUEUE: usize = 1024;
 /// Bytes of an object as JSON: what etcd takes in one request, so that what is kept here can go to a cluster.
 const MAX_OBJECT: usize = 3 << 19;
+/// Bytes that marking an object for deletion adds at most: a time, a grace period, a finalizer, a longer generation.
+const DELETION_MARK: usize = 256;
 
 /// Where an object is kept: the shelf is `group/plural`, whatever version it was written in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,7 +166,7 @@ impl Store {
         // Written as text here, where there are many to do it: all changes go through the one writer.
         let object = object.map(|value| Stored::new(value, Managed::default(), 0)).transpose()?;
         let size = object.as_ref().map_or(0, Stored::json_size);
-        if size > MAX_OBJECT {
+        if object.as_ref().is_some_and(|object| is_too_large(object, self.get(&key).as_deref())) {
             return Err(CommitError::TooLarge);
         }
         // Rather than refuse an object for the sake of who owns what in it, a cluster forgets that.
@@ -212,6 +214,13 @@ impl Store {
     pub(crate) fn dependents(&self, uid: &str) -> Vec<Key> {
         self.shared.memory.read().dependents(uid)
     }
+}
+
+/// Whether an object may not become so large. What is larger already, from before there was a limit, may stay so, shrink and go.
+fn is_too_large(new: &Stored, old: Option<&Stored>) -> bool {
+    let size = |stored: &Stored| stored.json_size() - stored.managed.size();
+    let mark = |old: &Stored| if new.is_deleting() && !old.is_deleting() { DELETION_MARK } else { 0 };
+    size(new) > MAX_OBJECT.max(old.map_or(0, |old| size(old) + mark(old)))
 }
 
 #[cfg(test)]

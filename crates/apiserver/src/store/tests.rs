@@ -125,3 +125,25 @@ fn an_event_counts_the_owners_that_it_holds() {
     assert_eq!(Event::new(Some(stored(&first)), stored(&first), false).size, made + bare);
     assert_eq!(Event::new(Some(stored(&first)), stored(&second), false).size, 2 * made);
 }
+
+#[test]
+fn what_was_kept_too_large_can_shrink_and_go() {
+    let sized = |bytes: usize, deleted: bool| {
+        let mut object = object("a", &"x".repeat(bytes));
+        if deleted {
+            object["metadata"]["deletionTimestamp"] = json!("2026-11-23T12:00:00Z");
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+            object["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+        }
+        Stored::new(object, Managed::default(), 1).unwrap()
+    };
+    let refused = |new: Stored, old: Option<Stored>| is_too_large(&new, old.as_ref());
+    assert!(!refused(sized(MAX_OBJECT - 1000, false), None));
+    assert!(refused(sized(MAX_OBJECT, false), None));
+    let old = || Some(sized(2 * MAX_OBJECT, false));
+    assert!(refused(sized(2 * MAX_OBJECT + 1, false), old()));
+    assert!(!refused(sized(2 * MAX_OBJECT, false), old()));
+    assert!(!refused(sized(2 * MAX_OBJECT - 1, false), old()));
+    assert!(!refused(sized(2 * MAX_OBJECT, true), old()), "an object of any size can be marked for deletion");
+    assert!(refused(sized(2 * MAX_OBJECT + 1, true), Some(sized(2 * MAX_OBJECT, true))));
+}
