@@ -26,6 +26,8 @@ pub(crate) struct Api {
     served: watch::Sender<u64>,
     /// Held while a registry is made, so that an older one never replaces a newer one.
     remake: Mutex<()>,
+    /// Held from the choice of a Service's address and ports until they are written.
+    allotting: tokio::sync::Mutex<()>,
 }
 
 impl Api {
@@ -40,6 +42,7 @@ impl Api {
             registry: RwLock::new(Arc::new(registry)),
             served: watch::Sender::new(0),
             remake: Mutex::new(()),
+            allotting: tokio::sync::Mutex::default(),
         }
     }
 
@@ -59,6 +62,11 @@ impl Api {
         let now = Registry::new(&self.store.list(CRDS, None).0, Some(&before));
         *self.registry.write() = Arc::new(now);
         self.served.send_modify(|count| *count += 1);
+    }
+
+    /// Waits for the turn to allot what no two objects may have, until what this returns is dropped. Only Services are allotted such things.
+    pub(crate) async fn allotting(&self, resource: &Resource) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if resource.is("", "services") { Some(self.allotting.lock().await) } else { None }
     }
 
     /// Writes, and keeps the registry true when a CRD was written.

@@ -113,6 +113,7 @@ pub(crate) async fn create(
             Owner::Writer(who) => owners::created(resource, &object, &attempt, given.as_ref(), who),
             Owner::Applied(managers) => Managed::new(managers),
         };
+        let _turn = api.allotting(resource).await;
         admit::allot(api, resource, &mut attempt, None)?;
         admit::validate(resource, &attempt, None)?;
         let key = Key::new(&resource.shelf, attempt.namespace(), attempt.name());

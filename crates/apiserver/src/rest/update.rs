@@ -131,6 +131,7 @@ pub(crate) async fn change(
         };
         let given = Managed::take_from(&mut wanted);
         check_version(resource, &wanted, &old, &key.name)?;
+        let _turn = api.allotting(resource).await;
         let next = next(api, resource, part, &old.value, wanted)?;
         let managed = match (applied, who, &next) {
             (Some(managed), ..) => managed,

@@ -188,6 +188,16 @@ async fn services_get_addresses_and_keep_them() {
     let mut taken = service("c", "ClusterIP");
     taken["spec"]["clusterIP"] = json!(address);
     assert!(world.post(services, &taken).await.expect(422).message().contains("provided IP is already allocated"));
+    // Nor is it given to two that ask at the same time.
+    let asking = (0..8).map(|number| {
+        let mut asking = service(&format!("d{number}"), "ClusterIP");
+        asking["spec"]["clusterIP"] = json!("10.96.0.10");
+        let world = &world;
+        async move { world.post(services, &asking).await.code }
+    });
+    let mut codes = futures::future::join_all(asking).await;
+    codes.sort_unstable();
+    assert_eq!(codes, [201, 422, 422, 422, 422, 422, 422, 422]);
     let gone = world.delete(&format!("{services}/a"), json!({})).await.expect(200);
     assert_eq!(gone.at("/kind"), "Service", "deleting a Service answers the Service");
 }
