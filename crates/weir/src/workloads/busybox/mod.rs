@@ -53,6 +53,9 @@ impl Commands {
     /// Runs one command and says how it ended. It is so many shells deep.
     fn run<'c>(&'c self, name: &'c str, words: &'c [String], depth: usize) -> BoxFuture<'c, i32> {
         Box::pin(async move {
+            if let Some(word) = not_understood(program(name), words) {
+                return self.refuse(program(name), word);
+            }
             match program(name) {
                 "true" | ":" => 0,
                 "false" => 1,
@@ -80,11 +83,14 @@ impl Commands {
         code
     }
 
+    fn refuse(&self, name: &str, word: &str) -> i32 {
+        self.fail(USAGE, &format!("{name}: `{word}` is not understood by this stand-in"))
+    }
+
     fn echo(&self, words: &[String]) -> i32 {
-        match words.split_first() {
-            Some((first, rest)) if first == "-n" => self.0.log.append(rest.join(" ").as_bytes()),
-            _ => self.0.log.append(format!("{}\n", words.join(" ")).as_bytes()),
-        }
+        let said = words.iter().skip_while(|word| *word == "-n").map(String::as_str).collect::<Vec<_>>().join(" ");
+        let end = if words.first().is_some_and(|first| first == "-n") { "" } else { "\n" };
+        self.0.log.append(format!("{said}{end}").as_bytes());
         0
     }
 
@@ -156,11 +162,33 @@ impl Commands {
             };
             match words.split_first() {
                 None => code = 0,
-                Some((name, rest)) if name == "exit" => return rest.first().and_then(|word| word.parse().ok()).unwrap_or(code) & 0xff,
+                Some((name, rest)) if name == "exit" => {
+                    return match not_understood(name, rest) {
+                        Some(word) => self.refuse(name, word),
+                        None => rest.first().and_then(|word| word.parse().ok()).unwrap_or(code) & 0xff,
+                    };
+                }
                 Some((name, rest)) => code = self.run(name, rest, depth).await,
             }
         }
         code
+    }
+}
+
+/// The first of a command's words that a real one heeds and this one does not. A command that only ignored it would do something else.
+fn not_understood<'w>(name: &str, words: &'w [String]) -> Option<&'w String> {
+    let is_option = |word: &&String| word.starts_with('-') && word.len() > 1;
+    match name {
+        "date" | "hostname" | "env" => words.first(),
+        "exit" => words.get(1).or_else(|| words.first().filter(|word| !word.parse::<i32>().is_ok_and(|code| code >= 0))),
+        "cat" => words.iter().find(|word| word.starts_with('-')),
+        "printenv" => words.iter().find(is_option),
+        // Several options may be in one word, and only a word of these letters is one.
+        "echo" => {
+            let mut options = words.iter().take_while(|word| is_option(word) && word.chars().skip(1).all(|c| "neE".contains(c)));
+            options.find(|word| *word != "-n")
+        }
+        _ => None,
     }
 }
 
@@ -169,8 +197,11 @@ fn program(name: &str) -> &str {
     ["/usr/bin/", "/bin/"].iter().find_map(|folder| name.strip_prefix(folder)).unwrap_or(name)
 }
 
-/// `1.5`, `10s`, `2m`.
+/// `1.5`, `10s`, `2m`, `infinity`.
 fn duration(text: &str) -> Option<Duration> {
+    if text == "infinity" {
+        return Some(Duration::MAX);
+    }
     let (number, seconds) = match text.char_indices().next_back()? {
         (at, 's') => (&text[..at], 1.0),
         (at, 'm') => (&text[..at], 60.0),
@@ -178,7 +209,8 @@ fn duration(text: &str) -> Option<Duration> {
         (at, 'd') => (&text[..at], 86400.0),
         _ => (text, 1.0),
     };
-    let number: f64 = number.parse().ok()?;
+    // Rust's numbers may be `nan` or `1e3`, too.
+    let number: f64 = number.parse().ok().filter(|_| number.chars().all(|c| c.is_ascii_digit() || c == '.'))?;
     Duration::try_from_secs_f64(number * seconds).ok()
 }
 
@@ -188,9 +220,39 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        let cases = [("1.5", Some(1500)), ("2m", Some(120_000)), ("1h", Some(3_600_000)), ("x", None), ("", None), ("-1", None)];
+        let cases =
+            [("1.5", Some(1500)), ("2m", Some(120_000)), ("1h", Some(3_600_000)), ("x", None), ("", None), ("-1", None), ("1e3s", None)];
         for (text, milliseconds) in cases {
             assert_eq!(duration(text), milliseconds.map(Duration::from_millis), "{text}");
+        }
+        assert_eq!(duration("infinity"), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn words_that_would_be_ignored_are_refused() {
+        let refused = |command: &str| {
+            let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+            not_understood(&words[0], &words[1..]).cloned()
+        };
+        for command in
+            ["echo -n -n a", "echo a -e", "echo - -e", "echo -x -e", "cat /a /b", "printenv A", "env", "date", "exit 3", "exit", "sleep 1"]
+        {
+            assert_eq!(refused(command), None, "{command}");
+        }
+        let cases = [
+            ("echo -e a", "-e"),
+            ("echo -n -ne a", "-ne"),
+            ("cat -n /a", "-n"),
+            ("cat -", "-"),
+            ("printenv -0", "-0"),
+            ("env A=b echo", "A=b"),
+            ("date +%s", "+%s"),
+            ("hostname -i", "-i"),
+            ("exit x", "x"),
+            ("exit 1 2", "2"),
+        ];
+        for (command, word) in cases {
+            assert_eq!(refused(command).as_deref(), Some(word), "{command}");
         }
     }
 

@@ -78,7 +78,8 @@ impl Reader<'_> {
                     Some(escaped) => self.push(escaped),
                 },
                 '$' => self.variable(false)?,
-                '&' | '|' | '<' | '>' | '(' | ')' | '`' => return Err(SyntaxError::Unsupported(next.to_string())),
+                '~' if self.word.is_some() => self.push(next),
+                '&' | '|' | '<' | '>' | '(' | ')' | '`' | '*' | '?' | '[' | '~' => return Err(SyntaxError::Unsupported(next.to_string())),
                 other => self.push(other),
             }
         }
@@ -160,7 +161,7 @@ impl Reader<'_> {
             }
         }
         match name.as_str() {
-            "" if self.rest.peek().is_some_and(|c| "($@*#!-".contains(*c)) => {
+            "" if self.rest.peek().is_some_and(|c| "($@*#!-".contains(*c) || (!quoted && "'\"".contains(*c))) => {
                 return Err(SyntaxError::Unsupported(format!("${}", self.rest.peek().unwrap_or(&' '))));
             }
             "" => self.push('$'),
@@ -267,6 +268,7 @@ mod tests {
         assert_eq!(one(r#"echo a\ b "a\"b" "a\nb" x$A-y"#), ["echo", "a b", "a\"b", "a\\nb", "xone", "two-y"]);
         assert_eq!(one("exit $?"), ["exit", "7"]);
         assert_eq!(one("echo 5$ a#b"), ["echo", "5$", "a#b"]);
+        assert_eq!(one(r#"echo '*' "?[~" \* a~ "$"'x' "#), ["echo", "*", "?[~", "*", "a~", "$x"]);
     }
 
     #[test]
@@ -284,7 +286,25 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for text in ["a | b", "a > b", "a &", "while true; do x; done", "A=b", "$(x)", "`x`", "\"`x`\"", "${A:-b}", "${A", "[ a ]"] {
+        for text in [
+            "a *",
+            "a x?",
+            "a [b]",
+            "a ~",
+            "a $'x'",
+            "a $\"x\"",
+            "a | b",
+            "a > b",
+            "a &",
+            "while true; do x; done",
+            "A=b",
+            "$(x)",
+            "`x`",
+            "\"`x`\"",
+            "${A:-b}",
+            "${A",
+            "[ a ]",
+        ] {
             assert!(matches!(Script::parse(text), Err(SyntaxError::Unsupported(_))), "{text}");
         }
         for text in ["'a", "\"a", "\"a\\"] {
