@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle, WriteTransaction};
 
 use self::file::Print;
 use self::mark::{Mark, State};
@@ -221,7 +221,9 @@ fn prepare(database: &Database, version: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     let starts = transaction.open_table(NUMBERS)?.get(STARTS)?.map_or(0, |n| n.value());
     transaction.open_table(NUMBERS)?.insert(STARTS, starts + 1)?;
-    if transaction.open_table(NUMBERS)?.get(TOTAL)?.is_none() {
+    if transaction.open_table(NUMBERS)?.get(TOTAL)?.is_some() {
+        refuse_two(&transaction)?;
+    } else {
         let version = transaction.open_table(NUMBERS)?.get(VERSION)?.map_or(version, |n| n.value());
         put_state(&transaction, State { version, total: seal_all(&transaction)? })?;
     }
@@ -229,11 +231,31 @@ fn prepare(database: &Database, version: u64) -> Result<(), redb::Error> {
     Ok(())
 }
 
+/// An older Weir does not see the objects that have sums: it starts with nothing, beside them. Which of the two are wanted, nobody can know.
+fn refuse_two(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    if !has_bare(transaction)? {
+        return Ok(());
+    }
+    let count = transaction.open_table(BARE)?.len()?;
+    if count == 0 {
+        transaction.delete_table(BARE)?;
+        return Ok(());
+    }
+    Err(redb::Error::Corrupted(format!(
+        "an older Weir has written objects of its own into it ({count}), which this one does not see; if they are wanted, start the older one \
+         again, save them with `kubectl get -o yaml` and apply them afterwards"
+    )))
+}
+
+fn has_bare(transaction: &WriteTransaction) -> Result<bool, redb::Error> {
+    Ok(transaction.list_tables()?.any(|table| table.name() == BARE.name()))
+}
+
 /// Gives each object its sum, once. Makes the table where there is none.
 fn seal_all(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
     let mut total = 0u64;
     let mut to = transaction.open_table(ROWS)?;
-    if transaction.list_tables()?.any(|table| table.name() == BARE.name()) {
+    if has_bare(transaction)? {
         for row in transaction.open_table(BARE)?.iter()? {
             let (key, json) = row?;
             let (sealed, sum) = rows::seal(key.value(), json.value());

@@ -278,6 +278,37 @@ fn objects_without_sums_get_them() {
 }
 
 #[test]
+fn objects_that_an_older_version_wrote_are_not_lost_silently() {
+    let folder = folder();
+    let path = folder.path().join("state.redb");
+    let (mut disk, _) = open(&path).unwrap();
+    disk.write(&[Row { key: &key("a"), json: Some(b"{}") }], 1).unwrap();
+    drop(disk);
+    let older = |object: Option<&str>| {
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut table = transaction.open_table(BARE).unwrap();
+            if let Some(name) = object {
+                table.insert(name, b"{}".as_slice()).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+    };
+    // One that wrote nothing does no harm.
+    older(None);
+    assert_eq!(open(&path).unwrap().1.objects.len(), 1);
+    older(Some("/configmaps\0default\0b"));
+    for _ in 0..2 {
+        let refused = open(&path).err().unwrap().to_string();
+        assert!(
+            refused.contains("an older Weir has written objects of its own into it (1)") && refused.contains("kubectl get -o yaml"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
 fn a_disk_that_stays_full_costs_no_more_memory() {
     let folder = folder();
     let (mut disk, _) = open(&folder.path().join("state.redb")).unwrap();
