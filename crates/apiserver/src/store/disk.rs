@@ -105,6 +105,12 @@ impl Disk {
             let why = format!("it ends at version {} and not as Weir left it, at {}", state.version, self.state.version);
             return Err(OpenError::damaged(&self.path, why));
         }
+        if !print.is_same_file(&self.print) {
+            // The mark may have lost its name together with the database.
+            file::own(&self.path).map_err(|error| OpenError::Io(self.path.clone(), error))?;
+            let mark = self.path.with_extension("mark");
+            self.mark = Mark::make(&mark, state).map_err(|error| OpenError::Io(mark, error))?;
+        }
         self.close();
         tracing::info!(path = %self.path.display(), "the API's database has been opened again and is whole");
         self.database = Some(database);

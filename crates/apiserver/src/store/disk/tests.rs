@@ -249,6 +249,10 @@ fn a_file_that_lost_its_name_can_be_put_back_while_it_is_open() {
     assert!(fill(&mut disk, &mut content, 10..11).is_err());
     assert!(std::process::Command::new("sh").args(["-c", way]).status().unwrap().success(), "{way}");
     fill(&mut disk, &mut content, 10..20).unwrap();
+    let private = |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777;
+    let mark = path.with_extension("mark");
+    assert_eq!((private(&path), private(&mark)), (0o600, 0o600));
+    assert_eq!(Mark::read(&mark).unwrap().map(|state| state.version), Some(19));
     // Another's file is not taken.
     fs::remove_file(&path).unwrap();
     fs::write(&path, made(false).0).unwrap();
