@@ -12,6 +12,7 @@ mod trouble;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle, WriteTransaction};
 
@@ -35,10 +36,21 @@ const TOTAL: &str = "total";
 /// How often the database was opened; written at each start, so that a file that cannot be written is noticed then.
 const STARTS: &str = "starts";
 
+/// How long a failure is answered as it was: to open the database again is to read all of it.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A change to write: no JSON deletes.
 pub(super) struct Row<'a> {
     pub(super) key: &'a Key,
     pub(super) json: Option<&'a [u8]>,
+}
+
+/// Why the last write was refused.
+struct Failure {
+    at: Instant,
+    /// The file as it was then; when somebody has put another in its place, it is looked at again at once.
+    print: Print,
+    reason: String,
 }
 
 pub(super) struct Disk {
@@ -52,6 +64,7 @@ pub(super) struct Disk {
     /// What a failed write would have made, and may have made.
     attempted: Option<State>,
     mark: Mark,
+    failure: Option<Failure>,
     /// What must be put back with the next write; each key once, however often writing fails.
     restore: HashMap<Key, Option<Vec<u8>>>,
 }
@@ -68,13 +81,25 @@ impl Disk {
         }
         let mark = Mark::make(&mark_path, state).map_err(|e| OpenError::Io(mark_path, e))?;
         let print = Print::of(path).map_err(|e| OpenError::Io(path.to_owned(), e))?;
-        let disk = Self { path: path.to_owned(), database: Some(database), print, state, attempted: None, mark, restore: HashMap::new() };
-        Ok((disk, loaded))
+        let (path, database, restore) = (path.to_owned(), Some(database), HashMap::new());
+        Ok((Self { path, database, print, state, attempted: None, mark, failure: None, restore }, loaded))
     }
 
     /// Writes all rows and the version in one durable transaction.
     pub(super) fn write(&mut self, rows: &[Row<'_>], version: u64) -> Result<(), String> {
-        self.be_open().and_then(|()| self.commit(rows, version)).map_err(|trouble| trouble.advice())?;
+        if let Some(failure) = self.failure.take()
+            && failure.at.elapsed() < PAUSE
+            && self.find().is_ok_and(|print| print == failure.print)
+        {
+            let reason = failure.reason.clone();
+            self.failure = Some(failure);
+            return Err(reason);
+        }
+        if let Err(trouble) = self.be_open().and_then(|()| self.commit(rows, version)) {
+            let reason = trouble.advice();
+            self.failure = self.find().ok().map(|print| Failure { at: Instant::now(), print, reason: reason.clone() });
+            return Err(reason);
+        }
         self.restore.clear();
         self.attempted = None;
         if let Err(error) = self.mark.set(self.state) {

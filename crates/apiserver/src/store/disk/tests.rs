@@ -313,6 +313,30 @@ fn objects_that_an_older_version_wrote_are_not_lost_silently() {
 }
 
 #[test]
+fn a_failure_is_answered_again_for_a_while() {
+    let folder = folder();
+    let path = folder.path().join("state.redb");
+    let (mut disk, _) = open(&path).unwrap();
+    let (mut content, good) = ((BTreeMap::new(), 0), fs::read(&path).unwrap());
+    let bad = vec![7; good.len()];
+    fs::write(&path, &bad).unwrap();
+    let first = fill(&mut disk, &mut content, 1..2).unwrap_err();
+    let at = disk.failure.as_ref().unwrap().at;
+    assert_eq!(fill(&mut disk, &mut content, 1..2).unwrap_err(), first);
+    assert_eq!(disk.failure.as_ref().unwrap().at, at, "it was not looked at again");
+    // What is put in its place is seen at once, and what may have changed elsewhere a little later.
+    fs::write(&path, &good).unwrap();
+    fill(&mut disk, &mut content, 1..2).unwrap();
+    assert!(disk.failure.is_none());
+    fs::write(&path, &bad).unwrap();
+    fill(&mut disk, &mut content, 2..3).unwrap_err();
+    disk.failure.as_mut().unwrap().at -= PAUSE;
+    let before = disk.failure.as_ref().unwrap().at;
+    fill(&mut disk, &mut content, 2..3).unwrap_err();
+    assert_ne!(disk.failure.as_ref().unwrap().at, before);
+}
+
+#[test]
 fn a_disk_that_stays_full_costs_no_more_memory() {
     let folder = folder();
     let (mut disk, _) = open(&folder.path().join("state.redb")).unwrap();
