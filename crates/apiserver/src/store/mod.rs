@@ -160,8 +160,8 @@ impl Store {
         self.shared.memory.read().version()
     }
 
-    /// Applies a change: what this answers is on disk, and only that is ever seen. A change that is refused because the disk could not be written
-    /// is not seen either, but may be there after a crash: what the failed write left on disk is put right by the next one that succeeds.
+    /// Applies a change: what this answers is on disk, and only that is ever seen. A change that is refused because the disk could not be
+    /// written is not seen either, but may be there after a crash: what the failed write left is put right by the next one that succeeds.
     pub(crate) async fn commit(&self, change: Change) -> Result<Arc<Stored>, CommitError> {
         let Change { key, expect, object, mut managed, guard } = change;
         // Written as text here, where there are many to do it: all changes go through the one writer.
