@@ -23,7 +23,7 @@ fn derive(descriptors: Option<u64>) -> usize {
 /// Why a pod is not started, as the scheduler says it, and how to have more.
 pub(crate) fn too_many(capacity: usize) -> String {
     format!(
-        "0/1 nodes are available: 1 Too many pods. This node runs {capacity}: a {PART}th of its file descriptors (`ulimit -n`) at \
+        "0/1 nodes are available: 1 Too many pods. This node runs {capacity}: 1/{PART} of its file descriptors (`ulimit -n`) at \
          {DESCRIPTORS_PER_POD} each, and {} at most",
         Addresses::PODS
     )

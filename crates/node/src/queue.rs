@@ -69,6 +69,11 @@ impl Queue {
         Some(key)
     }
 
+    /// Hands these keys out before all others that are ready now.
+    pub(crate) fn prefer(&mut self, first: impl Fn(&Key) -> bool) {
+        self.ready.make_contiguous().sort_by_key(|key| !first(key));
+    }
+
     /// Whether a key can be handed out now.
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -374,6 +374,9 @@ impl Driver {
     fn begin(&mut self) {
         tracing::debug!("everything is listed");
         self.mark_addresses();
+        // What ran before has its place before what only waited for one.
+        let pods = &self.world.pods;
+        self.queue.prefer(|key| matches!(key, Key::Pod(name) if pods.get(name).is_some_and(|pod| pods::has_started(pod))));
         let uids: Vec<(ObjectName, String)> =
             self.world.pods.all().map(|(name, pod)| (name.clone(), pod.metadata.uid.clone().unwrap_or_default())).collect();
         self.kubelet.shared.logs.sweep(uids.iter().map(|(name, uid)| (name, uid.as_str())));

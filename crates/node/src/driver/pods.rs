@@ -158,7 +158,7 @@ impl Driver {
                 return plan.again(RETRY);
             }
         };
-        let is_new = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).is_none();
+        let is_new = !has_started(pod);
         if is_new {
             let about = events::reference("v1", "Pod", &pod.metadata);
             let message = format!("Successfully assigned {name} to {}", self.config.node_name);
@@ -220,6 +220,11 @@ impl Driver {
 
 fn container_names(pod: &Pod) -> Vec<String> {
     pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone()).collect()
+}
+
+/// Whether a pod has been given a place, as its status says.
+pub(super) fn has_started(pod: &Pod) -> bool {
+    pod.status.as_ref().is_some_and(|s| s.start_time.is_some())
 }
 
 /// Whether a pod has completed for good, as its status says.

@@ -111,6 +111,16 @@ async fn a_full_node_lets_pods_wait_until_there_is_a_place() {
 }
 
 #[tokio::test]
+async fn what_ran_before_has_its_place_before_what_waited() {
+    let mut bench = bench(1);
+    bench.pod("a", 1, &json!({}));
+    bench.pod("b", 1, &json!({"status": {"phase": "Running", "startTime": "2026-11-23T05:00:00Z"}}));
+    bench.driver.begin();
+    bench.plans();
+    assert_eq!(bench.running(), ["b"]);
+}
+
+#[tokio::test]
 async fn a_pod_of_many_containers_takes_many_places() {
     let mut bench = bench(3);
     let containers = |count: usize| {
