@@ -73,7 +73,7 @@ impl TypeError {
 
 /// Checks a whole object; drops nulls and unknown fields, and returns the paths of the latter. Bytes lose their line breaks.
 pub(super) fn check(root: &Node, object: &mut Value) -> Result<Vec<String>, TypeError> {
-    let mut decoder = Decoder { unknown: Texts::default(), path: String::new(), fields: Vec::new(), owners: Vec::new() };
+    let mut decoder = Decoder { unknown: Texts::default(), path: String::new(), fields: Vec::new(), owners: Vec::new(), schema: None };
     decoder.value(root, object)?;
     Ok(decoder.unknown.into_vec())
 }
@@ -85,28 +85,40 @@ pub(super) fn check_below(field: &str, node: &Node, value: &mut Value) -> Result
         path: field.to_owned(),
         fields: vec![field.to_owned()],
         owners: vec!["ObjectMeta".to_owned()],
+        schema: None,
     };
     decoder.value(node, value)?;
     Ok(decoder.unknown.into_vec())
 }
 
-struct Decoder {
+/// The one type that holds itself.
+const SCHEMA: &str = "v1.JSONSchemaProps";
+
+struct Decoder<'n> {
     unknown: Texts,
     /// With indices, for unknown fields.
     path: String,
     /// Struct fields only, for type errors.
     fields: Vec<String>,
     owners: Vec<String>,
+    /// What [`SCHEMA`] is, once inside of one.
+    schema: Option<&'n Node>,
 }
 
-impl Decoder {
-    fn value(&mut self, node: &Node, value: &mut Value) -> Result<(), TypeError> {
+impl<'n> Decoder<'n> {
+    fn value(&mut self, node: &'n Node, value: &mut Value) -> Result<(), TypeError> {
+        if let Some(schema) = self.schema
+            && node.kind == Type::Any
+        {
+            return self.schemas(schema, node, value);
+        }
         if node.definition.as_deref() == Some(quantity::DEFINITION) && !value.is_null() {
             let wrong = |text| TypeError { special: Some(text), ..self.wrong(node, "string".to_owned()) };
             return quantity::normalize(value).map_err(wrong);
         }
         match (node.kind, &mut *value) {
             (Type::Any, _) | (_, Value::Null) | (Type::Boolean, Value::Bool(_)) => Ok(()),
+            (Type::Object, _) if node.definition.as_deref() == Some("v1.JSON") => Ok(()),
             (Type::Object, Value::Object(_)) => self.object(node, value),
             (Type::Array, Value::Array(items)) => {
                 let Some(child) = node.items.as_deref() else { return Ok(()) };
@@ -143,8 +155,25 @@ impl Decoder {
         }
     }
 
-    fn object(&mut self, node: &Node, value: &mut Value) -> Result<(), TypeError> {
+    /// What stands for a schema inside of a schema, where the node has no fields of its own: one, several of them, or something else.
+    fn schemas(&mut self, schema: &'n Node, node: &'n Node, value: &mut Value) -> Result<(), TypeError> {
+        let Some(name) = node.definition.as_deref() else { return self.value(schema, value) };
+        // These decode themselves, and tell nobody which fields they do not know.
+        let unknown = std::mem::take(&mut self.unknown);
+        let decoded = match (name, value) {
+            (name, inner @ Value::Object(_)) if name.starts_with("v1.JSONSchemaPropsOr") => self.value(schema, inner),
+            ("v1.JSONSchemaPropsOrArray", Value::Array(items)) => items.iter_mut().try_for_each(|item| self.value(schema, item)),
+            _ => Ok(()),
+        };
+        self.unknown = unknown;
+        decoded
+    }
+
+    fn object(&mut self, node: &'n Node, value: &mut Value) -> Result<(), TypeError> {
         let Value::Object(fields) = value else { return Ok(()) };
+        if node.definition.as_deref() == Some(SCHEMA) {
+            self.schema = Some(node);
+        }
         let owner = node.definition.as_deref().map(|name| name.rsplit('.').next().unwrap_or(name).to_owned());
         let owned = owner.is_some();
         self.owners.extend(owner);

@@ -280,3 +280,25 @@ fn a_null_in_a_list_is_what_go_reads_for_it() {
     kind("CustomResourceDefinition").decode_check(&mut crd).unwrap();
     assert_eq!(crd["spec"]["versions"][0]["schema"], schema);
 }
+
+#[test]
+fn schemas_in_schemas_are_decoded_as_well() {
+    let crd = |schema: Value| json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": {"a": schema}}}}]}});
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/a";
+    let decoded = |schema: Value| {
+        let mut crd = crd(schema);
+        let unknown = kind("CustomResourceDefinition").decode_check(&mut crd).map_err(|error| error.to_string())?;
+        Ok::<_, String>((unknown, crd.pointer(path).cloned().unwrap_or_default()))
+    };
+    let field = "json: cannot unmarshal number into Go struct field JSONSchemaProps.spec.versions.schema.openAPIV3Schema.properties";
+    assert_eq!(decoded(json!({"description": 5})), Err(format!("{field}.description of type string")));
+    assert!(decoded(json!({"items": {"properties": {"b": {"maxLength": "5"}}}})).is_err());
+    assert!(decoded(json!({"additionalProperties": {"description": 5}})).is_err());
+    assert!(decoded(json!({"allOf": [{"description": 5}]})).is_err());
+    let good = json!({"type": "integer", "enum": [1, null, {"any": "thing"}], "default": 5, "additionalProperties": false, "minimum": 0.5,
+        "items": {"type": "string", "x-kubernetes-validations": [{"rule": "true"}]}});
+    assert_eq!(decoded(good.clone()), Ok((Vec::new(), good)));
+    let unknown = "spec.versions[0].schema.openAPIV3Schema.properties.a.not.odd".to_owned();
+    assert_eq!(decoded(json!({"not": {"odd": 1, "default": null}})), Ok((vec![unknown], json!({"not": {}}))));
+    assert_eq!(decoded(json!({"items": {"odd": 1}})), Ok((Vec::new(), json!({"items": {}}))));
+}
