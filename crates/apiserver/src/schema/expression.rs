@@ -19,6 +19,8 @@ use super::{cel_macros, meter};
 const MAX_LENGTH: usize = 8 * 1024;
 /// Deepest expression that is evaluated. A level takes up to 10 KiB of stack in a debug build, and threads have 2 MiB.
 const MAX_DEPTH: usize = 80;
+/// A loop takes as much stack as so many levels: what it pays with is put into it, and the functions that loop have frames of their own.
+const LOOP_LEVELS: usize = 6;
 /// Up to this length an expression cannot nest deeper than any stack allows, and is parsed where we are.
 const SHORT: usize = 100;
 /// Stack for parsing the others: at most a level for each byte.
@@ -120,8 +122,8 @@ fn measure(root: &IdedExpr) -> Result<(usize, u32), String> {
         };
         let loops = above + u32::from(is_loop);
         (deepest, most) = (deepest.max(depth), most.max(loops));
-        // To evaluate a loop, a level more is put into it.
-        children(expression, |child| open.push((child, depth + 1 + usize::from(is_loop), loops)));
+        let levels = if is_loop { LOOP_LEVELS } else { 1 };
+        children(expression, |child| open.push((child, depth + levels, loops)));
     }
     Ok((deepest, most))
 }

@@ -398,11 +398,11 @@ mod tests {
             "'%.999999999f'.format([1.0]) == ''",
             &format!("[{}].size() > 0", vec!["self"; 500].join(",")),
             &format!("{thousand}.all(a, {thousand}.all(b, {thousand}.all(c, true)))"),
-            &grows("x + x", 33),
-            &grows("[x, x]", 33),
-            &grows("{'a': x, 'b': x}", 33),
+            &grows("x + x + x + x + x + x + x + x", 10),
+            &grows("[x, x, x, x, x, x, x, x]", 10),
+            &grows("{'a': x, 'b': x, 'c': x, 'd': x, 'e': x, 'f': x, 'g': x, 'h': x}", 10),
             &grows("x.replace('a', x)", 6),
-            &format!("optional.of('aaaaaaaa'){}.hasValue()", ".optMap(x, x + x)".repeat(33)),
+            &format!("optional.of('aaaaaaaa'){}.hasValue()", ".optMap(x, x + x + x + x + x + x + x + x)".repeat(10)),
         ] {
             assert!(evaluated(rule, 300_000).is_none(), "{rule:.100}");
         }
@@ -424,5 +424,21 @@ mod tests {
             assert_eq!(evaluated(rule, 300_000).expect(rule).unwrap(), Cel::Bool(true), "{rule}");
         }
         assert!(evaluated("[1].all(a, a / 0 == 1)", 1000).unwrap().is_err());
+    }
+
+    #[test]
+    fn the_deepest_loops_find_stack_enough() {
+        for (open, close) in [
+            ("[0].all(a, ", ")"),
+            ("[0].all(i, a, ", ")"),
+            ("[0].transformList(i, a, ", ") == []"),
+            ("[0].map(a, ", ") == []"),
+            ("optional.of(0).optMap(a, ", ").hasValue()"),
+        ] {
+            let nested = |depth: usize| format!("{}true{}", open.repeat(depth), close.repeat(depth));
+            let deepest = (1..80).rev().find(|depth| Lazy::new(&nested(*depth)).get().is_ok()).unwrap();
+            assert!(deepest > 5, "{open}: {deepest}");
+            assert!(evaluated(&nested(deepest), 300_000).is_some(), "{open}");
+        }
     }
 }

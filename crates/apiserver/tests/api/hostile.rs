@@ -211,6 +211,13 @@ async fn rules_that_would_run_for_hours_do_not_run() {
     let refused = world.post(path, &object(100_000)).await.expect(422);
     assert!(refused.message().contains("running out of cost budget"), "{}", refused.message());
     world.post(path, &object(10)).await.expect(201);
+    // What a rule makes itself is bounded too: this one would make a text of 64 GiB.
+    let rule = format!("['aaaaaaaa']{}.size() == 1", ".map(x, x + x + x + x + x + x + x + x)".repeat(11));
+    let spec = json!({"type": "object", "x-kubernetes-validations": [{"rule": rule}]});
+    world.post(CRDS, &definition("Growth", spec)).await.expect(201);
+    let object = json!({"apiVersion": "bad.example/v1", "kind": "Growth", "metadata": {"name": "g"}, "spec": {}});
+    let refused = world.post("/apis/bad.example/v1/namespaces/default/growths", &object).await.expect(422);
+    assert!(refused.message().contains("running out of cost budget"), "{}", refused.message());
     serves(&world).await;
 }
 
