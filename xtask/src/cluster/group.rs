@@ -191,15 +191,15 @@ impl Group {
         };
         let mut refused = BTreeMap::new();
         let last = inputs.iter().flat_map(|it| &it.objects).map(|(second, _)| *second).max().unwrap_or(0);
-        for now in 0..=last {
-            if now > 0 {
+        for turn in 0..=last {
+            if turn > 0 {
                 let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is after 1970")?;
                 std::thread::sleep(Duration::from_millis(1020 - u64::from(time.subsec_millis())));
             }
             let objects: Vec<(&str, &Value)> = inputs
                 .iter()
                 .flat_map(|input| input.objects.iter().map(|(second, object)| (input.name.as_str(), *second, object)))
-                .filter(|(_, second, _)| *second == now)
+                .filter(|(_, second, _)| *second == turn)
                 .map(|(name, _, object)| (name, object))
                 .collect();
             let requests: Vec<Request> = objects.iter().map(|(_, it)| Request::post(&input::collection(it), it)).collect();

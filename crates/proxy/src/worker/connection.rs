@@ -208,7 +208,7 @@ impl Link {
 
     /// Polls it again at the next tick, in a tenth of a second.
     pub(crate) fn look_again(&self) {
-        self.worker.look_again(self.timer);
+        self.worker.timers.look_again(self.timer);
     }
 
     /// Whether it is ended to make room, and for nothing else.

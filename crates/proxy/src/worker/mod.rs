@@ -309,11 +309,6 @@ impl Worker {
         self.now().saturating_add(self.ticks(after)).saturating_add(1)
     }
 
-    /// Wakes the connection with this timer at the next tick.
-    pub(crate) fn look_again(&self, timer: u32) {
-        self.timers.look_again(timer);
-    }
-
     /// Counts connections with an exchange in progress; the first one wakes the ticker up.
     pub(crate) fn set_active(&self, active: bool) {
         if active {

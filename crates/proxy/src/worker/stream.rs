@@ -43,7 +43,7 @@ impl Stream {
         }
     }
 
-    /// Whether nobody need watch it for now, while something else is waited for. Only once: who is told so comes back for it later.
+    /// Whether it may stay unwatched while something else is waited for; see [`Tcp::put_off`].
     pub(crate) fn put_off(&mut self) -> bool {
         match self {
             Self::Plain(tcp) => tcp.put_off(),

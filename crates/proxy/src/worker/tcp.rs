@@ -58,7 +58,7 @@ impl Tcp {
         Ok(())
     }
 
-    /// Whether it can be left unwatched for now, while something else is waited for. Only once: who is told so comes back for it later.
+    /// Whether it may stay unwatched while something else is waited for. True once at most: who is told so asks again at the next tick.
     pub(crate) fn put_off(&mut self) -> bool {
         match self {
             Self::New(new) => !std::mem::replace(&mut new.put_off, true),
